@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The one schema of services, for YAML and JSON (JSON is read as YAML, so that
+// errors name lines): text to model, model to text. Unknown keys, wrong types and
+// ranges are refused with line and field. Bounded: 8 MiB of text, 32 levels deep,
+// no aliases. Pure.
+#pragma once
+
+#include <jansson.h>
+
+#include "control/model.h"
+
+// Decodes a whole document, {services: [...]}. Fills defaults; calls model_validate().
+// On success *ret_model is the caller's. 0, -EINVAL, -E2BIG, -ENOMEM with @e filled.
+int schema_decode_model(const char *text, size_t text_len, struct model **ret_model, struct err *e);
+
+// Decodes one service (the body of PUT /v1/services/{name}; `name` may be absent, but must not
+// differ). *ret is filled with what the caller owns: model_service_fini().
+int schema_decode_service(const char *text, size_t text_len, const char *name,
+			  struct model_service *ret, struct err *e);
+void model_service_fini(struct model_service *s);
+
+// Changes @b by a PATCH body: any of {weight, state}.
+int schema_patch_backend(const char *text, size_t text_len, struct model_backend *b, struct err *e);
+// Decodes a backend (PUT body; `address`, `port` may be absent: those in *b stay), defaults filled.
+int schema_decode_backend(const char *text, size_t text_len, const struct model_service *s,
+			  struct model_backend *b, struct err *e);
+// Sets one key of a service by text ("idle_timeout", "30m"; "check.interval", "2s"; keys as in the
+// schema, no lists): `lbctl service set NAME KEY=VALUE` as PATCH of a flat JSON object.
+int schema_patch_service(const char *text, size_t text_len, struct model_service *s, struct err *e);
+
+// The model as a JSON tree with the schema's keys, in its order; defaults that depend on others are
+// spelt out. The caller owns it. NULL: out of memory.
+json_t *schema_render_json(const struct model *m);
+json_t *schema_render_service_json(const struct model_service *s);
+// As YAML that schema_decode_model() takes and that a person would have written. malloc'ed.
+char *schema_render_yaml(const struct model *m);
+
+const char *schema_mode_name(uint8_t mode);         // "nat"
+const char *schema_tracking_name(uint8_t tracking); // "adaptive"
+const char *schema_state_name(enum model_state s);  // "drain"

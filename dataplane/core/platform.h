@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// The few functions that a driver supplies to the core. A driver has a file
+// platform_impl.h that defines them; the include path picks it: xdp/ for the BPF
+// program, dataplane/native/ for tests and `explain`, dataplane/dpdk/ for lb-dpdk.
+//
+// A row accessor returns a pointer to the row, or NULL where @i is out of the
+// table (the BPF verifier wants the check; elsewhere it costs nothing). What it
+// returns may be written only where the table's comment in tables.h says that
+// packets write it. `explain` hands out private copies of those rows.
+#pragma once
+
+#include "tables.h"
+
+// A driver's own: where its tables are, and its packet (struct xdp_md under XDP).
+struct lb_env;
+
+// What a driver's route look-up says.
+struct lb_route_answer {
+	enum lb_reason reason; // LB_REASON_REPLY: the next three hold; else why not
+	__u32 ifindex;
+	__u32 mtu; // bytes of an IP packet
+	__u8 destination[6];
+	__u8 source[6];
+};
+
+struct lb_packet;
+
+#include "platform_impl.h"
+
+// const struct lb_meta *lb_meta(struct lb_env *);                     never NULL
+// const struct lb_route_set *lb_route_set(struct lb_env *);           the half in use
+// const struct lb_index_line *lb_service_index_line(struct lb_env *, __u32 i);
+// const struct lb_index_line *lb_reverse_index_line(struct lb_env *, __u32 i);
+// const struct lb_service *lb_service_row(struct lb_env *, __u32 i);
+// const struct lb_backend *lb_backend_row(struct lb_env *, __u32 i);
+// const struct lb_hop *lb_hop_row(struct lb_env *, __u32 i);
+// const struct lb_slot_line *lb_slot_line(struct lb_env *, __u32 i);
+// struct lb_slot_time_line *lb_slot_time_line(struct lb_env *, __u32 i);
+// struct lb_entry_line *lb_entry_line(struct lb_env *, __u32 i);
+// struct lb_service_counters *lb_service_counters(struct lb_env *, __u32 i);  this CPU's row
+// struct lb_backend_counters *lb_backend_counters(struct lb_env *, __u32 i);  this CPU's row
+// struct lb_reason_line *lb_reason_line(struct lb_env *, __u32 i);            this CPU's row
+// __u32 lb_now_s(struct lb_env *);            CLOCK_MONOTONIC, seconds; read only where needed
+// void lb_route_lookup(struct lb_env *, const struct lb_packet *, struct lb_route_answer *);
+// __u64 lb_load64(const __u64 *);             acquire
+// void lb_store64(__u64 *, __u64);            release
+// __u64 lb_cas64(__u64 *, __u64 old, __u64 new);  returns what was there

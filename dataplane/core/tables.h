@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// Every table that a dataplane reads or writes. Each is a flat array of 64-byte
+// lines: under XDP a pinned BPF_MAP_TYPE_ARRAY with BPF_F_MMAPABLE, under DPDK a
+// part of one shared file. lbd maps them and writes with plain stores; the comment
+// on each struct says who writes it and who reads it.
+//
+// The rules that let packets read while lbd writes:
+//  - what spans more than one machine word is immutable while a packet can reach
+//    it: a new row is written aside, then one word is switched (release store).
+//    Words that may change in place are marked "live word".
+//  - an index is used again only when nothing names it any more and a grace period
+//    has passed. Such a row says `retired` in itself.
+//  - all times are CLOCK_MONOTONIC in seconds, and compared so that they may wrap.
+//  - addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+// Ports and addresses are in network order (_be), all else in host order.
+#pragma once
+
+#include <linux/types.h>
+
+#include "reason.h"
+
+#define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
+#define LB_LAYOUT_VERSION 1
+#define LB_LINE_BYTES 64
+
+// An address in the one form of keys: two words compare faster than sixteen bytes.
+struct lb_address {
+	union {
+		__u8 bytes[16];
+		__be32 words[4];
+		__u64 halves[2];
+	};
+};
+
+// ---- meta: one row. Written by lbd, read by every packet. ----
+
+enum lb_meta_state {
+	LB_META_EMPTY,   // being made
+	LB_META_LIVE,    // packets may use the tables
+	LB_META_RETIRED, // lbd made new ones: map again (DPDK)
+};
+
+// Where outer headers of tunnels come from: address | (hash & host_bits).
+struct lb_tunnel_source {
+	struct lb_address address;
+	struct lb_address host_bits; // ones where the flow's hash may fill in; all zero: one address
+	__u32 is_set;                // 0: no source of this family; its backends are refused by lbd
+	__u32 pad[7];
+};
+
+struct lb_meta {
+	__u64 magic;
+	__u32 layout_version;
+	__u32 state; // enum lb_meta_state
+	// Sizes, fixed when the tables are made.
+	__u32 service_n;      // rows in `services`
+	__u32 backend_n;      // rows in `backends`; row 0 is "none"
+	__u32 slot_n;         // slots; `slots` and `slot_times` have slot_n / 16 lines
+	__u32 hop_n;          // rows in `hops`; row 0 is "unresolved"
+	__u32 cpu_n;          // rows per counter: possible CPUs, or workers
+	__u32 service_mask;   // lines in `service_index` - 1; lines are a power of two
+	__u32 reverse_mask;   // lines in `reverse_index` - 1
+	__u32 connection_mask; // lines in `connections` - 1
+	__u64 hash_key[2]; // SipHash key, fixed when the tables are made
+	// The first line is full here: all that a packet to a VIP reads of meta, but a tunnel's source.
+	__u64 generation; // live word: the model's generation that the tables show
+	__u32 route_set;  // live word: 0 or 1, the half of `routes` in use
+	__u32 pad[13];
+	struct lb_tunnel_source source4; // outer IPv4
+	struct lb_tunnel_source source6; // outer IPv6
+};
+
+// ---- routes: one row. Written by lbd, read by the replies of nat. ----
+//
+// A mirror of the kernel's routes, longest prefix first; the first match holds.
+// No match: LB_ROUTE_LOOKUP. lbd writes the half that meta.route_set does not
+// name, then switches; and not again before the grace period.
+
+#define LB_ROUTE_MAX 32
+
+enum lb_route_kind {
+	LB_ROUTE_LOOKUP, // ask the driver (bpf_fib_lookup, rte_fib)
+	LB_ROUTE_HOP,    // send to this hop
+	LB_ROUTE_DIRECT, // this host, or a `direct` prefix: the kernel's, unchanged
+};
+
+struct lb_route4 {
+	__be32 prefix;
+	__be32 mask;
+	__u32 kind; // enum lb_route_kind
+	__u32 hop;
+};
+
+struct lb_route6 {
+	struct lb_address prefix;
+	struct lb_address mask;
+	__u32 kind;
+	__u32 hop;
+	__u32 pad[6];
+};
+
+struct lb_route_set {
+	__u32 route4_n; // at most LB_ROUTE_MAX
+	__u32 route6_n;
+	__u32 pad[14];
+	struct lb_route4 route4[LB_ROUTE_MAX];
+	struct lb_route6 route6[LB_ROUTE_MAX];
+};
+
+struct lb_routes {
+	struct lb_route_set sets[2];
+};
+
+// ---- the two indexes: hash tables of lines, two entries a line ----
+//
+// service_index: (VIP, protocol, port) -> service. Port 0 is every port; protocol 0
+//   with port 0 is the VIP itself, and says that it is known, and how.
+// reverse_index: (backend address, protocol, port) -> backend, for replies in nat.
+// Written by lbd, read by packets. An entry's line is lb_index_hash() of its key, or
+// one of the LB_INDEX_PROBE - 1 lines behind it. An entry with value 0 is free. A
+// look-up ends at a match, or at a line whose first entry has `more` clear: nothing
+// that hashes to this line or an earlier one was pushed past it.
+// Adding: write the key while value is 0, then store value (release). Deleting:
+// value 0; the entry is not used again before the grace period.
+
+#define LB_INDEX_ENTRIES 2
+#define LB_INDEX_PROBE 8
+
+struct lb_index_entry {
+	struct lb_address address;
+	__be16 port;
+	__u8 protocol;
+	__u8 more;   // live word, in the first entry of a line only: look in the next line too
+	__u32 value; // live word: service or backend row, or enum lb_vip; 0: free
+	__u32 pad[2];
+};
+
+struct lb_index_line {
+	struct lb_index_entry entries[LB_INDEX_ENTRIES];
+};
+
+// What `value` says in the entry of a VIP itself (protocol 0, port 0): bits.
+enum lb_vip {
+	LB_VIP_KNOWN = 1,
+	LB_VIP_OF_HOST = 2,  // an address of an interface: other ports are the host's own
+	LB_VIP_ANY_PORT = 4, // a service with port 0 exists: look for it
+};
+
+// ---- services. Written by lbd, read by packets. Row 0 is not used. ----
+
+enum lb_mode { LB_MODE_NAT = 1, LB_MODE_L2, LB_MODE_IPIP, LB_MODE_GUE };
+enum lb_tracking { LB_TRACK_ADAPTIVE = 1, LB_TRACK_ALWAYS, LB_TRACK_NONE };
+enum lb_row_state { LB_ROW_FREE, LB_ROW_LIVE, LB_ROW_RETIRED };
+
+struct lb_service {
+	__u32 ring_offset; // its first slot in `slots`
+	__u32 ring_len;    // slots; a prime
+	__u32 idle_s;      // live word: an entry's life
+	__u8 tracking;     // live word: enum lb_tracking
+	__u8 mode;         // enum lb_mode, for people; packets read the backend's
+	__u8 protocol;     // IPPROTO_TCP, IPPROTO_UDP
+	__u8 family;       // 4 or 6, of its VIPs
+	__u32 state;       // live word: enum lb_row_state; lbd's own
+	__u32 retired_s;   // when it was retired; lbd's own
+	__u64 name_hash;   // by which a restarted lbd knows it (FNV-1a of the name)
+	__be16 port;       // 0: any
+	__u16 pad16;
+	__u32 pad[7];
+};
+
+// ---- slots: one word each. Written by lbd, read by packets. ----
+//
+// current (bits 0-14), settled (bits 15-29), lookup (bit 30). See design: tracking
+// on demand. A packet reads one slot, once.
+
+#define LB_SLOT_BACKEND_BITS 15
+#define LB_BACKEND_MAX ((1u << LB_SLOT_BACKEND_BITS) - 1)
+#define LB_SLOT_CURRENT(word) ((word)&LB_BACKEND_MAX)
+#define LB_SLOT_SETTLED(word) (((word) >> LB_SLOT_BACKEND_BITS) & LB_BACKEND_MAX)
+#define LB_SLOT_LOOKUP (1u << 30)
+#define LB_SLOT_WORD(current, settled, lookup)                                                     \
+	((__u32)(current) | (__u32)(settled) << LB_SLOT_BACKEND_BITS | ((lookup) ? LB_SLOT_LOOKUP : 0))
+#define LB_SLOTS_PER_LINE 16
+#define LB_SLOT_MAX (1u << 24) // an entry names its slot in 24 bits
+
+struct lb_slot_line {
+	__u32 words[LB_SLOTS_PER_LINE];
+};
+
+// ---- slot times: when a packet without an entry last went to `settled`. ----
+// Written by packets, and by lbd before the store that makes a slot's current and
+// settled differ; read by lbd.
+struct lb_slot_time_line {
+	__u32 times_s[LB_SLOTS_PER_LINE];
+};
+
+// ---- backends: one row per service row, address and port. Row 0 is "none". ----
+// Written by lbd, read by packets.
+
+enum lb_backend_flag {
+	LB_BACKEND_DOWN = 1,  // health or the operator says down: its entries are decided anew by a SYN
+	LB_BACKEND_RESET = 2, // down under `on_down: reset`: its entries read as misses
+};
+
+struct lb_backend {
+	struct lb_address address;
+	struct lb_address vip; // nat: what a reply's source becomes
+	__be16 port;           // nat: what the destination's port becomes
+	__be16 vip_port;       // nat: what a reply's source port becomes
+	__u8 mode;             // enum lb_mode
+	__u8 family;           // 4 or 6, of `address`: a tunnel's outer family
+	__u8 protocol;
+	__u8 pad8;
+	__u32 service;   // row
+	__u32 hop;       // live word: row in `hops`; 0: unresolved
+	__u32 flags;     // live word: bits of enum lb_backend_flag
+	__u32 state;     // live word: enum lb_row_state; a packet drops on a retired row
+	__u32 retired_s; // lbd's own
+	__u32 pad;
+};
+
+// ---- hops: immutable once named. Row 0 is "unresolved". Written by lbd. ----
+
+struct lb_hop {
+	__u32 ifindex;
+	__u32 mtu; // bytes of an IP packet
+	__u8 destination[6];
+	__u8 source[6];
+	__u32 state;     // enum lb_row_state; lbd's own
+	__u32 retired_s; // lbd's own
+	__u32 pad[9];
+};
+
+// ---- connections: a line is a bucket of four. ----
+// Written by packets (compare-and-swap); lbd reads, and clears what has expired.
+//
+// word: backend (bits 0-14), slot (15-38), state (39-40), time in seconds (41-63).
+// word 0 is free. A busy entry (its fingerprint is being written) names backend 0,
+// reads as a miss, and expires as an embryonic one does.
+
+enum lb_entry_state { LB_ENTRY_BUSY, LB_ENTRY_EMBRYONIC, LB_ENTRY_ESTABLISHED, LB_ENTRY_CLOSING };
+
+#define LB_ENTRY_TIME_BITS 23
+#define LB_ENTRY_TIME_MASK ((1u << LB_ENTRY_TIME_BITS) - 1)
+#define LB_ENTRY_WORD(backend, slot, state, now_s)                                                 \
+	((__u64)(backend) | (__u64)(slot) << 15 | (__u64)(state) << 39 |                           \
+	 (__u64)((now_s)&LB_ENTRY_TIME_MASK) << 41)
+#define LB_ENTRY_BACKEND(word) ((__u32)(word)&LB_BACKEND_MAX)
+#define LB_ENTRY_SLOT(word) ((__u32)((word) >> 15) & (LB_SLOT_MAX - 1))
+#define LB_ENTRY_STATE(word) ((__u32)((word) >> 39) & 3)
+#define LB_ENTRY_TIME(word) ((__u32)((word) >> 41))
+
+#define LB_EMBRYONIC_S 10
+#define LB_CLOSING_S 10
+#define LB_IDLE_MAX_S (LB_ENTRY_TIME_MASK / 2) // times wrap: older than this is not told from newer
+
+#define LB_ENTRIES_PER_LINE 4
+
+struct lb_entry {
+	__u64 fingerprint; // the flow's hash, all 64 bits
+	__u64 word;        // live word
+};
+
+struct lb_entry_line {
+	struct lb_entry entries[LB_ENTRIES_PER_LINE];
+};
+
+// ---- counters: rows per CPU, row cpu * n + i. Written by packets, without ----
+// atomics: a CPU writes its own rows only. lbd sums, and never writes one that a
+// packet can reach.
+
+struct lb_service_counters {
+	__u64 pkts; // sent to a backend
+	__u64 bytes; // of these, Ethernet frames as they came in
+	__u64 syns; // of these, SYNs: new connections
+	__u64 drops; // for this service, and dropped
+	__u64 pad[4];
+};
+
+struct lb_backend_counters {
+	__u64 pkts;
+	__u64 bytes;
+	__u64 syns;
+	__u64 untracked; // went here as `settled`, without an entry
+	__u64 reply_pkts;
+	__u64 reply_bytes;
+	__u64 reply_rsts; // replies with RST
+	__u64 pad;
+};
+
+// Reasons: LB_REASON_MAX words a CPU, in lines of eight.
+#define LB_REASONS_PER_LINE 8
+#define LB_REASON_LINES (LB_REASON_MAX / LB_REASONS_PER_LINE)
+struct lb_reason_line {
+	__u64 pkts[LB_REASONS_PER_LINE];
+};
+
+// ---- the list: X(name, type of a row, how many rows) ----
+// The number is an expression over `m`, a struct lb_meta whose sizes are set. One
+// list makes the BPF maps, the file of the DPDK dataplane, and what lbd maps.
+#define LB_TABLES(X)                                                                               \
+	X(meta, struct lb_meta, 1)                                                                 \
+	X(routes, struct lb_routes, 1)                                                             \
+	X(service_index, struct lb_index_line, (__u64)m->service_mask + 1)                         \
+	X(services, struct lb_service, m->service_n)                                               \
+	X(slots, struct lb_slot_line, m->slot_n / LB_SLOTS_PER_LINE)                               \
+	X(slot_times, struct lb_slot_time_line, m->slot_n / LB_SLOTS_PER_LINE)                     \
+	X(backends, struct lb_backend, m->backend_n)                                               \
+	X(hops, struct lb_hop, m->hop_n)                                                           \
+	X(reverse_index, struct lb_index_line, (__u64)m->reverse_mask + 1)                         \
+	X(connections, struct lb_entry_line, (__u64)m->connection_mask + 1)                        \
+	X(service_counters, struct lb_service_counters, (__u64)m->cpu_n * m->service_n)            \
+	X(backend_counters, struct lb_backend_counters, (__u64)m->cpu_n * m->backend_n)            \
+	X(reason_counters, struct lb_reason_line, (__u64)m->cpu_n * LB_REASON_LINES)
+
+#define LB_TABLE_IS_LINES(name, type, rows)                                                        \
+	_Static_assert(sizeof(type) % LB_LINE_BYTES == 0, #name ": rows are whole lines");
+LB_TABLES(LB_TABLE_IS_LINES)
+#undef LB_TABLE_IS_LINES
