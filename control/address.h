@@ -34,3 +34,4 @@ bool address_is_usable(const struct lb_address *a);
 // Render into @buf of ADDRESS_TEXT_MAX bytes; return @buf. @port in host order; 0 renders no port.
 const char *address_render(const struct lb_address *a, char *buf);
 const char *address_render_port(const struct lb_address *a, uint16_t port, char *buf);
+const char *prefix_render(const struct prefix *p, char *buf);

@@ -71,8 +71,10 @@ struct model {
 
 struct model *model_new(void);
 void model_free(struct model *m); // NULL is allowed
-// A deep copy; NULL: out of memory.
+// A deep copy for a change, its lines 0 (they are of another input). NULL: out of memory.
 struct model *model_copy(const struct model *m);
+// Frees what *s owns, not *s.
+void model_service_fini(struct model_service *s);
 
 // NULL where there is none. Borrowed from @m.
 struct model_service *model_lookup_service(const struct model *m, const char *name);
@@ -87,5 +89,7 @@ int model_del_backend(struct model_service *s, const struct lb_address *address,
 
 // Checks everything that is wrong with a model by itself (the list under "Bad input": duplicate VIP
 // and port, two nat services that share a backend, ...). Fields in errors are paths such as
-// "services[2].backends[0].weight". 0, or -EINVAL with @e filled.
+// "services[2].backends[0].weight"; the line is left 0. 0, -ENOMEM, or -EINVAL with @e filled.
 int model_validate(const struct model *m, struct err *e);
+// What is wrong with a service by itself; @path ("services[2]", or "") leads its fields.
+int model_validate_service(const struct model_service *s, const char *path, struct err *e);

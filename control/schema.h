@@ -18,7 +18,6 @@ int schema_decode_model(const char *text, size_t text_len, struct model **ret_mo
 // differ). *ret is filled with what the caller owns: model_service_fini().
 int schema_decode_service(const char *text, size_t text_len, const char *name,
 			  struct model_service *ret, struct err *e);
-void model_service_fini(struct model_service *s);
 
 // Changes @b by a PATCH body: any of {weight, state}.
 int schema_patch_backend(const char *text, size_t text_len, struct model_backend *b, struct err *e);
