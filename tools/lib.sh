@@ -118,12 +118,12 @@ build_in()
 {
 	local dir=$1 log
 	shift
-	log=$dir.log
+	log=$dir/build.log
+	mkdir -p "$dir"
 	if ! {
 		if [ -f "$dir/build.ninja" ]; then
 			[ $# = 0 ] || meson configure "$dir" "$@"
 		else
-			mkdir -p "$(dirname "$dir")"
 			meson setup "$dir" "$@"
 		fi && ninja -C "$dir"
 	} >"$log" 2>&1 </dev/null; then
