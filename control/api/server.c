@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The HTTP server: the unix socket run_dir/lbd.sock (everything; mode 0660, group
+// socket_group), and the read-only TCP listener `listen`. libevent's evhttp reads
+// requests and writes answers without blocking, in lbd's loop; a client that stalls
+// is closed after TIMEOUT_S. The table of paths is here; a row's handlers are in
+// the file of its resource.
+#include "control/api.h"
+#include "control/api/request.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define TIMEOUT_S 20 // of a read or a write that makes no progress
+#define HEADERS_MAX (64 << 10)
+#define BACKLOG 128
+
+struct listener {
+	struct api *api;
+	bool is_public;
+	struct evhttp *http;
+};
+
+struct api {
+	struct lbd *d;
+	struct rate *rate;
+	struct listener all, public;
+	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static const struct api_route routes[] = {
+	{"/v1/status", NULL, true, .get = api_status_get},
+	{"/v1/config", "dry_run force", .get = api_config_get, .put = api_config_put},
+	{"/v1/services", NULL, true, .get = api_services_get},
+	{"/v1/services/{}", "dry_run force", .get = api_service_get, .put = api_service_put,
+	 .patch = api_service_patch, .del = api_service_delete},
+	{"/v1/services/{}/backends/{}", "dry_run timeout now", .get = api_backend_get,
+	 .put = api_backend_put, .patch = api_backend_patch, .del = api_backend_delete},
+	{"/v1/history", NULL, .get = api_history_get},
+	{"/v1/rollback/{}", "dry_run force", .post = api_rollback_post},
+	{"/v1/diff", "from", .get = api_diff_get},
+	{"/v1/stats", "service", .get = api_stats_get},
+	{"/v1/drops", NULL, .get = api_drops_get},
+	{"/v1/events", NULL, .get = api_events_get},
+	{"/healthz", NULL, true, .get = api_healthz_get},
+	{"/healthz/{}", NULL, true, .get = api_healthz_service_get},
+	{"/metrics", NULL, true, .get = api_metrics_get},
+};
+
+struct rate *api_get_rate(const struct api *a)
+{
+	return a ? a->rate : NULL;
+}
+
+// ---- a request ----
+
+static int refuse_method(struct api_request *r, const struct api_route *route)
+{
+	struct err e;
+	char allow[64] = "GET, HEAD";
+
+	if (!r->is_public)
+		route_allow(route, allow, sizeof(allow));
+	evhttp_add_header(evhttp_request_get_output_headers(r->http), "Allow", allow);
+	err_set(&e, -EPROTO, "%s: only %s %s", route->path, allow,
+		r->is_public ? "on this listener, which is read-only; lbd.sock takes changes"
+			     : "are possible");
+	return reply_problem(r, 405, &e);
+}
+
+static int check_query(struct api_request *r, const struct api_route *route, struct err *e)
+{
+	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(r->http));
+	struct evkeyval *pair;
+
+	if (query && *query && evhttp_parse_query_str(query, &r->query))
+		return err_set(e, -EPROTO, "the query is not name=value pairs");
+	TAILQ_FOREACH (pair, &r->query, next) {
+		if (!route_takes(route, pair->key))
+			return err_set_field(e, -EPROTO, 0, pair->key,
+					     "unknown parameter; %s takes %s", route->path,
+					     route->query ? route->query : "none");
+	}
+	return 0;
+}
+
+static int read_body(struct api_request *r, struct err *e)
+{
+	struct evbuffer *body = evhttp_request_get_input_buffer(r->http);
+
+	r->body_len = evbuffer_get_length(body);
+	if (r->body_len > API_BODY_MAX)
+		return err_set(e, -E2BIG, "the body is larger than %u MiB", API_BODY_MAX >> 20);
+	r->body = r->body_len ? (const char *)evbuffer_pullup(body, -1) : "";
+	return r->body ? 0 : err_set(e, -ENOMEM, "no memory for the body");
+}
+
+static int answer(struct api_request *r, struct err *e)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(r->http);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	const struct api_route *route = NULL;
+	api_fn handler;
+	int code;
+
+	r->method = evhttp_request_get_command(r->http);
+	code = route_lookup(routes, sizeof(routes) / sizeof(*routes), path ? path : "", &route,
+			    r->args, e);
+	if (code)
+		return code;
+	if (r->is_public && !route->is_public)
+		return err_set(e, -ENOENT, "%s: not on this listener; lbd.sock has it",
+			       route->path);
+	handler = route_handler(route, r->method);
+	if (!handler || (r->is_public && handler != route->get))
+		return refuse_method(r, route);
+	code = check_query(r, route, e);
+	if (!code)
+		code = read_body(r, e);
+	return code ? code : handler(r, e);
+}
+
+static void take_request(struct evhttp_request *http, void *arg)
+{
+	struct listener *l = arg;
+	struct api_request r = {.d = l->api->d, .http = http, .is_public = l->is_public};
+	struct err e = {0};
+	int code;
+
+	TAILQ_INIT(&r.query);
+	code = answer(&r, &e);
+	if (code < 0)
+		reply_problem(&r, route_status(code), &e);
+	for (int i = 0; i < API_ARGS_MAX; i++)
+		free(r.args[i]);
+	evhttp_clear_headers(&r.query);
+}
+
+// ---- listening ----
+
+static int listener_start(struct api *a, struct listener *l, int fd, bool is_public, struct err *e)
+{
+	l->api = a;
+	l->is_public = is_public;
+	l->http = evhttp_new(a->d->base);
+	if (!l->http || evutil_make_socket_nonblocking(fd) || listen(fd, BACKLOG) ||
+	    evhttp_accept_socket(l->http, fd)) {
+		close(fd);
+		return err_set(e, -ENOMEM, "the API cannot listen: %s", strerror(errno));
+	}
+	evhttp_set_timeout(l->http, TIMEOUT_S);
+	evhttp_set_max_headers_size(l->http, HEADERS_MAX);
+	evhttp_set_max_body_size(l->http, API_BODY_MAX);
+	evhttp_set_flags(l->http, EVHTTP_SERVER_LINGERING_CLOSE);
+	evhttp_set_allowed_methods(l->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
+						    EVHTTP_REQ_POST | EVHTTP_REQ_PATCH |
+						    EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
+	evhttp_set_gencb(l->http, take_request, l);
+	return 0;
+}
+
+static int lookup_group(const char *name, gid_t *ret, struct err *e)
+{
+	const struct group *group = getgrnam(name);
+
+	if (!group)
+		return err_set_field(
+			e, -EINVAL, 0, "socket_group",
+			"there is no group %s on this host; make it (`groupadd -r %s`) "
+			"or name another",
+			name, name);
+	*ret = group->gr_gid;
+	return 0;
+}
+
+// Whether a process answers on the socket that is there already.
+static bool is_served(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool is = fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof(*address));
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+static int open_unix(struct api *a, int *ret_fd, struct err *e)
+{
+	const struct settings *s = a->d->settings;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t mask;
+	gid_t group;
+	int fd, code = lookup_group(s->socket_group, &group, e);
+
+	if (code)
+		return code;
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/lbd.sock", s->run_dir) >=
+	    (int)sizeof(address.sun_path))
+		return err_set_field(e, -EINVAL, 0, "run_dir",
+				     "%s is too long for the path of a socket", s->run_dir);
+	if (is_served(&address))
+		return err_set(e, -EBUSY, "%s: another lbd answers here; stop it first",
+			       address.sun_path);
+	unlink(address.sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	mask = umask(0117); // 0660 from the first moment on
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    chown(address.sun_path, (uid_t)-1, group)) {
+		code = err_set(e, -errno, "%s: cannot be made: %s", address.sun_path,
+			       strerror(errno));
+		umask(mask);
+		if (fd >= 0)
+			close(fd);
+		return code;
+	}
+	umask(mask);
+	memcpy(a->socket_path, address.sun_path, sizeof(a->socket_path));
+	*ret_fd = fd;
+	return 0;
+}
+
+static socklen_t fill_sockaddr(const struct lb_address *address, uint16_t port,
+			       struct sockaddr_storage *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (address_is_ipv4(address)) {
+		struct sockaddr_in *in = (struct sockaddr_in *)ret;
+
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		in->sin_addr.s_addr = address->words[3];
+		return sizeof(*in);
+	} else {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
+
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(port);
+		memcpy(&in6->sin6_addr, address, sizeof(*address));
+		return sizeof(*in6);
+	}
+}
+
+static int open_tcp(const char *text, int *ret_fd, struct err *e)
+{
+	struct sockaddr_storage sockaddr;
+	struct lb_address address;
+	socklen_t sockaddr_len;
+	uint16_t port;
+	int fd, code, on = 1;
+
+	if (address_parse_port(text, &address, &port) || !port)
+		return err_set_field(e, -EINVAL, 0, "listen",
+				     "must be address:port, or \"\" for no listener, is %s", text);
+	sockaddr_len = fill_sockaddr(&address, port, &sockaddr);
+	fd = socket(sockaddr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    bind(fd, (struct sockaddr *)&sockaddr, sockaddr_len)) {
+		code = err_set_field(e, -errno, 0, "listen", "cannot listen on %s: %s", text,
+				     strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return code;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int api_start(struct lbd *d, struct api **ret, struct err *e)
+{
+	struct api *a = calloc(1, sizeof(*a));
+	int fd = -1, code;
+
+	if (!a)
+		return err_set(e, -ENOMEM, "no memory for the API");
+	a->d = d;
+	a->rate = rate_new(d);
+	code = a->rate ? open_unix(a, &fd, e) : err_set(e, -ENOMEM, "no memory for the API");
+	if (!code)
+		code = listener_start(a, &a->all, fd, false, e);
+	if (!code && d->settings->listen && d->settings->listen[0]) {
+		code = open_tcp(d->settings->listen, &fd, e);
+		if (!code)
+			code = listener_start(a, &a->public, fd, true, e);
+	}
+	if (code) {
+		api_stop(a);
+		return code;
+	}
+	*ret = a;
+	return 0;
+}
+
+void api_stop(struct api *a)
+{
+	if (!a)
+		return;
+	if (a->all.http)
+		evhttp_free(a->all.http);
+	if (a->public.http)
+		evhttp_free(a->public.http);
+	if (a->socket_path[0])
+		unlink(a->socket_path);
+	rate_free(a->rate);
+	free(a);
+}

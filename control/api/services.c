@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// /v1/services and /v1/services/{name}: what runs, and changes of one service: copy
+// the model, edit the copy, lbd_change(). Handlers of the API's table.
+#include "control/api/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "control/schema.h"
+
+int api_services_get(struct api_request *r, struct err *e)
+{
+	const struct model *m = r->d->model;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < m->services_n; i++)
+		json_array_append_new(list, view_service(r->d, &m->services[i]));
+	return reply_json(
+		r, 200,
+		json_pack("{s:I, s:o}", "generation", (json_int_t)m->generation, "services", list));
+}
+
+int api_service_get(struct api_request *r, struct err *e)
+{
+	const struct model_service *s = model_lookup_service(r->d->model, r->args[0]);
+
+	return s ? reply_json(r, 200, view_service(r->d, s)) : view_no_service(r->args[0], e);
+}
+
+// Puts @s where the service of that name is, or at the end.
+static int put_service(struct model *m, const struct model_service *s, struct err *e)
+{
+	struct model_service *old = model_lookup_service(m, s->name), moved;
+	int code = 0;
+
+	if (!old) {
+		code = model_add_service(m, s);
+	} else {
+		// Adding copies deep; so the copy is made at the end, and takes the old one's
+		// place.
+		size_t at = (size_t)(old - m->services);
+
+		snprintf(old->name, sizeof(old->name), "/"); // no service is called so
+		code = model_add_service(m, s);
+		if (!code) {
+			moved = m->services[at];
+			m->services[at] = m->services[m->services_n - 1];
+			m->services[m->services_n - 1] = moved;
+			code = model_del_service(m, "/");
+		}
+	}
+	return code ? err_set(e, code, "%s: cannot be put into the services", s->name) : 0;
+}
+
+int api_service_put(struct api_request *r, struct err *e)
+{
+	bool exists = model_lookup_service(r->d->model, r->args[0]);
+	struct model_service s;
+	struct model *after;
+	struct plan *plan = NULL;
+	char cause[MODEL_NAME_MAX + 32];
+	int code = change_check_new(r, exists, r->args[0], e);
+
+	if (!code)
+		code = schema_decode_service(r->body, r->body_len, r->args[0], &s, e);
+	if (code)
+		return code;
+	snprintf(cause, sizeof(cause), "service %s %s", exists ? "set" : "add", s.name);
+	after = model_copy(r->d->model);
+	code = after ? put_service(after, &s, e) : err_set(e, -ENOMEM, "no memory for a change");
+	model_service_fini(&s);
+	if (code) {
+		model_free(after);
+		return code;
+	}
+	code = change_run(r, after, cause, false, &plan, e);
+	return code ? code : change_reply(r, exists ? 200 : 201, plan);
+}
+
+int api_service_patch(struct api_request *r, struct err *e)
+{
+	struct model *after = model_copy(r->d->model);
+	struct model_service *s = after ? model_lookup_service(after, r->args[0]) : NULL;
+	struct plan *plan = NULL;
+	char cause[MODEL_NAME_MAX + 32];
+	int code;
+
+	if (!after)
+		return err_set(e, -ENOMEM, "no memory for a change");
+	code = s ? schema_patch_service(r->body, r->body_len, s, e)
+		 : view_no_service(r->args[0], e);
+	if (code) {
+		model_free(after);
+		return code;
+	}
+	snprintf(cause, sizeof(cause), "service set %s", s->name);
+	code = change_run(r, after, cause, false, &plan, e);
+	return code ? code : change_reply(r, 200, plan);
+}
+
+int api_service_delete(struct api_request *r, struct err *e)
+{
+	struct model *after;
+	struct plan *plan = NULL;
+	char cause[MODEL_NAME_MAX + 32];
+	int code;
+
+	if (!model_lookup_service(r->d->model, r->args[0]))
+		return view_no_service(r->args[0], e);
+	snprintf(cause, sizeof(cause), "service remove %s", r->args[0]);
+	after = model_copy(r->d->model);
+	code = after ? model_del_service(after, r->args[0]) : -ENOMEM;
+	if (code) {
+		model_free(after);
+		return err_set(e, code, "no memory for a change");
+	}
+	code = change_run(r, after, cause, true, &plan, e);
+	return code ? code : change_reply(r, 200, plan);
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Services and backends as the API shows them: what the operator wants (the model),
+// what the checks say (health), and what the tables hold (publisher), in one object.
+// Several resources use it. Times are ages in seconds, so that no two clocks meet.
+#include "control/api/request.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/schema.h"
+
+uint64_t view_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int view_no_service(const char *name, struct err *e)
+{
+	return err_set(e, -ENOENT, "%.63s: no such service; `lbctl service list` shows them", name);
+}
+
+json_t *view_service_counters(const struct lb_service_counters *c)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "packets", (json_int_t)c->pkts, "bytes",
+			 (json_int_t)c->bytes, "new_connections", (json_int_t)c->syns, "drops",
+			 (json_int_t)c->drops);
+}
+
+json_t *view_backend_counters(const struct lb_backend_counters *c)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "packets", (json_int_t)c->pkts,
+			 "bytes", (json_int_t)c->bytes, "new_connections", (json_int_t)c->syns,
+			 "untracked_packets", (json_int_t)c->untracked, "reply_packets",
+			 (json_int_t)c->reply_pkts, "reply_bytes", (json_int_t)c->reply_bytes,
+			 "reply_resets", (json_int_t)c->reply_rsts);
+}
+
+static const char *health_name(const struct publisher_backend_view *v)
+{
+	if (!v->has_check)
+		return "unchecked";
+	switch (v->health) {
+	case HEALTH_UP:
+		return "up";
+	case HEALTH_DOWN:
+		return "down";
+	default:
+		return "unknown";
+	}
+}
+
+// Why the backend gets no new connections; NULL: it gets them.
+static const char *idle_reason(const struct publisher_backend_view *v)
+{
+	if (v->leaving)
+		return "leaving";
+	if (v->state == MODEL_DISABLED)
+		return "disabled";
+	if (v->state == MODEL_DRAIN)
+		return "draining";
+	if (v->weight == 0)
+		return "weight is 0";
+	if (v->has_check && v->health == HEALTH_DOWN)
+		return "its checks fail";
+	if (v->has_check && v->health == HEALTH_UNKNOWN)
+		return "its checks have not passed yet";
+	if (!v->hop_resolved)
+		return "its next hop does not answer";
+	return NULL;
+}
+
+static void set_health(json_t *o, const struct lbd *d, const struct publisher_backend_view *v)
+{
+	struct health_view health;
+
+	json_object_set_new(o, "health", json_string(health_name(v)));
+	if (!v->has_check || health_get(d->health, v->service, &v->address, v->port, &health) < 0) {
+		json_object_set_new(o, "cause", json_string(""));
+		json_object_set_new(o, "health_seconds", json_null());
+		return;
+	}
+	json_object_set_new(o, "cause", json_string(health.cause));
+	json_object_set_new(o, "health_seconds",
+			    health.since_ns
+				    ? json_real((double)(view_now_ns() - health.since_ns) / 1e9)
+				    : json_null());
+}
+
+// Times of the tables wrap; the difference of two is right for 68 years.
+static json_t *age_s(uint32_t since_s)
+{
+	return since_s ? json_integer((int32_t)(lbd_now_s() - since_s)) : json_null();
+}
+
+json_t *view_backend(struct lbd *d, const struct publisher_backend_view *v)
+{
+	char text[ADDRESS_TEXT_MAX], lone[ADDRESS_TEXT_MAX];
+	const char *idle = idle_reason(v);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "service", v->service, "backend",
+			      address_render_port(&v->address, v->port, text), "address",
+			      address_render(&v->address, lone), "port", v->port, "weight",
+			      (int)v->weight, "state", schema_state_name(v->state));
+
+	if (!o)
+		return NULL;
+	set_health(o, d, v);
+	json_object_set_new(o, "gets_new_connections", json_boolean(!idle));
+	json_object_set_new(o, "why_not", idle ? json_string(idle) : json_null());
+	json_object_set_new(o, "hop_resolved", json_boolean(v->hop_resolved));
+	json_object_set_new(o, "slots", json_integer(v->slots));
+	json_object_set_new(o, "slots_share",
+			    json_real(v->slots_n ? (double)v->slots / v->slots_n : 0));
+	json_object_set_new(o, "settled_slots", json_integer(v->settled_slots));
+	json_object_set_new(o, "tracked", json_integer(v->tracked));
+	json_object_set_new(o, "last_untracked_seconds", age_s(v->last_untracked_s));
+	json_object_set_new(o, "leaving", json_boolean(v->leaving));
+	if (v->leaving) {
+		int32_t left_s = (int32_t)(v->deadline_s - lbd_now_s());
+
+		json_object_set_new(o, "leaves_within_seconds",
+				    json_integer(left_s > 0 ? left_s : 0));
+	}
+	json_object_set_new(o, "counters", view_backend_counters(&v->counters));
+	return o;
+}
+
+struct state_count {
+	uint32_t wanted_n, idle_n, serving_n;
+};
+
+static bool count_backend(const struct publisher_backend_view *v, void *arg)
+{
+	struct state_count *count = arg;
+	bool is_wanted = !v->leaving && v->state == MODEL_ENABLED && v->weight > 0;
+
+	count->wanted_n += is_wanted;
+	count->idle_n += is_wanted && idle_reason(v);
+	count->serving_n += v->slots > 0;
+	return true;
+}
+
+enum view_state view_service_state(struct lbd *d, const struct model_service *s)
+{
+	struct state_count count = {0};
+
+	publisher_each_backend(d->publisher, s->name, count_backend, &count);
+	if (!count.serving_n)
+		return VIEW_DOWN;
+	return count.idle_n ? VIEW_DEGRADED : VIEW_UP;
+}
+
+const char *view_state_name(enum view_state s)
+{
+	static const char *const names[] = {"up", "degraded", "down"};
+
+	return names[s];
+}
+
+struct backend_list {
+	struct lbd *d;
+	json_t *list;
+};
+
+static bool append_backend(const struct publisher_backend_view *v, void *arg)
+{
+	struct backend_list *to = arg;
+
+	json_array_append_new(to->list, view_backend(to->d, v));
+	return true;
+}
+
+json_t *view_service(struct lbd *d, const struct model_service *s)
+{
+	struct backend_list backends = {d, json_array()};
+	struct publisher_service_view shown = {0};
+
+	publisher_get_service(d->publisher, s->name, &shown);
+	publisher_each_backend(d->publisher, s->name, append_backend, &backends);
+	return json_pack("{s:s, s:s, s:o, s:i, s:o, s:o}", "name", s->name, "state",
+			 view_state_name(view_service_state(d, s)), "config",
+			 schema_render_service_json(s), "slots_in_transition",
+			 (int)shown.slots_in_transition, "counters",
+			 view_service_counters(&shown.counters), "backends", backends.list);
+}
