@@ -1,0 +1,171 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What every namespace test begins with:
+#
+#   . "$(dirname "$0")/lib.sh"
+#   isolate "$@"
+#
+# isolate runs the script again in mount, network and process namespaces of its own,
+# with an empty tmpfs on /run. All that a test makes (namespaces, pins, processes,
+# files) lives there and is gone with it, however it ends, and tests run side by
+# side. A test prints what it asserts, a line each; status 77 means skipped, and why.
+#
+# SLUICE_BUILD  the build directory (default: build)
+# SLUICE_LOGS   keep the logs of a failed test in this directory
+
+set -Eeuo pipefail
+
+NET_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+BUILD=${SLUICE_BUILD:-$(cd "$NET_DIR/../.." && pwd)/build}
+RUN=/run/test
+NAME=$(basename "$0" .sh)
+PATH=$PATH:/usr/sbin:/sbin
+
+. "$NET_DIR/topology.sh"
+. "$NET_DIR/daemons.sh"
+
+skip()
+{
+	echo "skipped: $*"
+	exit 77
+}
+
+say()
+{
+	echo "-- $*"
+}
+
+ok()
+{
+	echo "ok: $*"
+}
+
+fail()
+{
+	echo "FAILED: $*"
+	exit 1
+}
+
+isolate()
+{
+	local status=0
+	if [[ ${NET_ISOLATED-} ]]; then
+		enter
+		return 0
+	fi
+	((EUID == 0)) || skip "needs root, to make network namespaces"
+	local tool
+	for tool in ip ethtool jq bpftool unshare nsenter setpriv; do
+		command -v "$tool" >/dev/null || skip "$tool is not installed"
+	done
+	[[ -x $BUILD/lbd && -x $BUILD/lbctl ]] || skip "$BUILD/lbd is not built (run make)"
+	trap 'kill -KILL "$inside" 2>/dev/null' EXIT
+	trap 'exit 130' INT TERM HUP
+	NET_ISOLATED=1 setpriv --pdeathsig KILL \
+		unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" "$@" &
+	inside=$!
+	wait "$inside" || status=$?
+	exit "$status"
+}
+
+enter()
+{
+	mount -t tmpfs tmpfs /run
+	mkdir -p "$RUN/bpf" "$RUN/log"
+	mount -t bpf bpf "$RUN/bpf"
+	trap 'leave $?' EXIT
+	trap 'echo "FAILED: $0:$LINENO: $BASH_COMMAND"' ERR
+	trap 'exit 130' INT TERM HUP
+}
+
+# Shows what helps to understand a failure.
+leave()
+{
+	local status=$1 log
+	trap - ERR EXIT
+	set +e
+	((status == 0 || status == 77)) && exit "$status"
+	for log in "$RUN"/log/*; do
+		[[ -s $log ]] && echo "---- ${log##*/}" && tail -n 25 "$log"
+	done
+	if [[ -S $RUN/lbd/lbd.sock ]]; then
+		timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" backend list
+		timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" drops
+	fi
+	if [[ ${SLUICE_LOGS-} ]]; then
+		mkdir -p "$SLUICE_LOGS/$NAME" && cp -r "$RUN"/log/. "$SLUICE_LOGS/$NAME"
+	fi
+	exit "$status"
+}
+
+# await SECONDS SENTENCE COMMAND...
+await()
+{
+	poll "$1" "${@:3}" || fail "$2 (not within $1 s)"
+	ok "$2"
+}
+
+# expect SENTENCE COMMAND...: the command succeeds now.
+expect()
+{
+	local sentence=$1
+	shift
+	"$@" >/dev/null || fail "$sentence ($*)"
+	ok "$sentence"
+}
+
+# refuse SENTENCE PATTERN COMMAND...: the command fails with status 1 and says PATTERN.
+refuse()
+{
+	local sentence=$1 pattern=$2 status=0 output
+	shift 2
+	output=$("$@" 2>&1) || status=$?
+	((status == 1)) || fail "$sentence (status $status: $output)"
+	grep -Eq -- "$pattern" <<<"$output" || fail "$sentence (it says: $output)"
+	ok "$sentence: $output"
+}
+
+# ---- holders: see holder.h ----
+
+# exercise: every held connection of every holder has exchanged messages since this was called.
+exercise()
+{
+	local name wanted
+	for name in "${!HOLDERS[@]}"; do
+		wanted=$(report "$name" '.messages + .open * 3')
+		poll 30 report "$name" ".messages >= $wanted or .open < .wanted" ||
+			fail "$name: its messages are not answered: $(cat "$RUN/log/$name.json")"
+	done
+}
+
+# unbroken SENTENCE [SERVER]: no holder has a broken connection or a failed new one, but SERVER's
+# held ones; new ones that failed while SERVER was dying are forgiven up to now by forgive.
+declare -A FORGIVEN=()
+unbroken()
+{
+	local sentence=$1 dead=${2:-none} name figures all=""
+	exercise
+	for name in "${!HOLDERS[@]}"; do
+		figures=$(report "$name" "
+			(.servers | with_entries(select(.key != \"$dead\"))
+				| [.[].broken | add // 0] | add // 0) as \$broken |
+			[\$broken, .new_failed - ${FORGIVEN[$name]:-0}, .open, .new_ok, .straddled] |
+			join(\" \")" | tr -d '"')
+		[[ $figures == "0 0 "* ]] ||
+			fail "$sentence: $name: broken, new failed: $figures: $(cat "$RUN/log/$name.json")"
+		read -r _ _ open new_ok straddled <<<"$figures"
+		all+=" $name: $open open, $new_ok new"
+		((straddled == 0)) || all+=" ($straddled straddled the change)"
+	done
+	ok "$sentence: none broken;$all"
+}
+
+forgive()
+{
+	local name
+	sleep 0.3 # a report is at most 200 ms old
+	for name in "${!HOLDERS[@]}"; do
+		FORGIVEN[$name]=$(report "$name" '.new_failed' || true)
+	done
+}

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A VIP's port that no service has, a service without backend, ICMP to a VIP: each
+# has its reason in `lbctl drops`, and nothing reaches what listens on the host.
+
+. "$(dirname "$0")/lib.sh"
+isolate "$@"
+
+topology_add nat 1
+server_start b1 8080
+server_start lb 22 # a stranger on the host's wildcard address
+lbd_configure
+lbd_start
+expect "services applied" lbctl apply - <<'END'
+services:
+  - name: web
+    vips: [203.0.113.10, "2001:db8:113::10"]
+    protocol: tcp
+    port: 80
+    mode: nat
+    ring: 1021
+    backends:
+      - {address: 10.1.0.11, port: 8080}
+      - {address: "fd00:1::11", port: 8080}
+END
+
+dropped()
+{
+	api /v1/drops | jq ".reasons[] | select(.reason == \"$1\") | .packets"
+}
+
+# drops REASON SENTENCE TARGET...: connections to the targets fail, and are counted there.
+drops()
+{
+	local reason=$1 sentence=$2 before after to=() target
+	shift 2
+	for target; do to+=(--to "$target"); done
+	before=$(dropped "$reason")
+	rm -f "$RUN/log/drops.json"
+	spawn client drops "$BUILD/tests/net/holder" client "${to[@]}" --new 40 --timeout 500 \
+		--report "$RUN/log/drops.json"
+	HOLDERS[drops]=$SPAWNED
+	poll 20 report drops '.new_failed + .straddled > 20' || fail "$sentence: nothing failed"
+	let_go drops
+	expect "$sentence: no connection is answered" report drops '.new_ok == 0'
+	after=$(dropped "$reason")
+	((after >= before + 20)) || fail "$sentence: $reason went from $before to $after"
+	ok "$sentence: $((after - before)) packets counted under $reason"
+}
+
+hold web --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 20 --new 10
+drops no_service "a port without service" 203.0.113.10:22 '[2001:db8:113::10]:22'
+expect "the VIP answers echo" in_ns client ping -c 3 -i 0.2 -W 2 203.0.113.10
+expect "the VIP answers echo, IPv6" in_ns client ping -c 3 -i 0.2 -W 2 2001:db8:113::10
+unbroken "the service beside it"
+let_go web
+lbctl backend disable web 10.1.0.11:8080 >/dev/null
+lbctl backend disable web '[fd00:1::11]:8080' >/dev/null
+drops no_backend "a service without backend" 203.0.113.10:80 '[2001:db8:113::10]:80'
+assert_conservation

@@ -1,0 +1,233 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The same services and the same history of changes for every mode: nat.sh, l2.sh
+# and ipip.sh source this and set MODE. Each service has a VIP of both families, TCP
+# and UDP. nat wants backends of both families in one service; with direct return
+# each family's backends make a service of their own, so that every inner family
+# travels to every outer one.
+
+IDLE_S=5
+
+if [[ $MODE == nat ]]; then
+	TCP_PORT=8080 UDP_PORT=5353
+	SERVICES=(web dns)
+else
+	TCP_PORT=80 UDP_PORT=53
+	SERVICES=(web4 dns4 web6 dns6)
+fi
+
+# members N: "SERVICE ADDRESS:PORT" a line, all that bN is.
+members()
+{
+	if [[ $MODE == nat ]]; then
+		echo "web 10.1.0.1$1:$TCP_PORT"
+		echo "web [fd00:1::1$1]:$TCP_PORT"
+		echo "dns 10.1.0.1$1:$UDP_PORT"
+		echo "dns [fd00:1::1$1]:$UDP_PORT"
+	else
+		echo "web4 10.1.0.1$1:$TCP_PORT"
+		echo "dns4 10.1.0.1$1:$UDP_PORT"
+		echo "web6 [fd00:1::1$1]:$TCP_PORT"
+		echo "dns6 [fd00:1::1$1]:$UDP_PORT"
+	fi
+}
+
+# backend COMMAND N [ARGUMENT...]: lbctl backend COMMAND for all that bN is.
+backend()
+{
+	local verb=$1 n=$2 service address
+	shift 2
+	while read -r service address; do
+		lbctl backend "$verb" "$service" "$address" "$@" >/dev/null ||
+			fail "lbctl backend $verb $service $address $*"
+	done < <(members "$n")
+}
+
+# service_render NAME: YAML, with b1 to b3.
+service_render()
+{
+	local name=$1 i
+	case $name in
+	*6) echo "  - name: $name
+    vips: [203.0.113.11, \"2001:db8:113::11\"]" ;;
+	*) echo "  - name: $name
+    vips: [203.0.113.10, \"2001:db8:113::10\"]" ;;
+	esac
+	case $name in
+	web*) echo "    protocol: tcp
+    port: 80" ;;
+	dns*) echo "    protocol: udp
+    port: 53" ;;
+	esac
+	echo "    mode: $MODE
+    idle_timeout: ${IDLE_S}s
+    ring: 1021
+    check: {type: tcp, interval: 250ms, timeout: 2s, rise: 2, fall: 3}
+    backends:"
+	for i in 1 2 3; do
+		members $i | while read -r service address; do
+			[[ $service != "$name" ]] ||
+				echo "      - {address: \"$(address_of "$address")\", port: ${address##*:}}"
+		done
+	done
+}
+
+# "[fd00::1]:80" -> "fd00::1"
+address_of()
+{
+	local address=${1%:*}
+	address=${address#[}
+	echo "${address%]}"
+}
+
+services_render()
+{
+	local name
+	echo "services:"
+	for name in "${SERVICES[@]}"; do
+		service_render "$name"
+	done
+}
+
+hold_all()
+{
+	local to4=203.0.113.10 to6='[2001:db8:113::10]' web=() dns=()
+	web=(--to "$to4:80" --to "$to6:80")
+	dns=(--to "$to4:53" --to "$to6:53")
+	if [[ $MODE != nat ]]; then
+		web+=(--to 203.0.113.11:80 --to '[2001:db8:113::11]:80')
+		dns+=(--to 203.0.113.11:53 --to '[2001:db8:113::11]:53')
+	fi
+	hold tcp "${web[@]}" --held 400 --new 60 --interval 300 --bytes 3000
+	hold udp "${dns[@]}" --protocol udp --held 200 --new 30 --interval 300 --timeout 2000
+}
+
+all_up()
+{
+	api /v1/services | jq -e '[.services[].state] | all(. == "up")'
+}
+
+# is_spread_over N...: each of them has held and new connections of both protocols.
+is_spread_over()
+{
+	local n name
+	for n; do
+		for name in tcp udp; do
+			report $name ".servers.b$n | .held > 0 and .new_ok > 0" || return 1
+		done
+	done
+}
+
+# gets_new N: it has answered a new connection within the last second, over each protocol.
+gets_new()
+{
+	report tcp ".servers.b$1.since_new_s | . >= 0 and . < 1" &&
+		report udp ".servers.b$1.since_new_s | . >= 0 and . < 1"
+}
+
+gets_no_new()
+{
+	report tcp ".servers.b$1.since_new_s > 2" && report udp ".servers.b$1.since_new_s > 2"
+}
+
+settled()
+{
+	api /v1/services | jq -e '[.services[].slots_in_transition] | add == 0'
+}
+
+change_backends()
+{
+	backend add 4
+	await 20 "b4, added, gets new connections" gets_new 4
+	unbroken "add"
+	backend set 4 --weight 300
+	unbroken "weight changed"
+	backend drain 2
+	await 20 "b2, drained, gets no new connections" gets_no_new 2
+	unbroken "drain"
+	expect "b2 keeps the connections that it has" report tcp '.servers.b2.held > 0'
+	backend enable 2
+	await 20 "b2, enabled, gets new connections" gets_new 2
+	unbroken "enable"
+}
+
+change_daemon()
+{
+	local program links
+	backend drain 1
+	say "in the middle of a transition: lbd ends, by TERM"
+	lbd_stop TERM
+	unbroken "no lbd"
+	lbd_start
+	unbroken "lbd again"
+	say "and by KILL"
+	lbd_stop KILL
+	unbroken "no lbd"
+	program=$(program_id)
+	links=$(link_ids)
+	lbd_start
+	unbroken "lbd again"
+	expect "the program is another one" test "$(program_id)" != "$program"
+	expect "the links are the same ones" test "$(link_ids)" = "$links"
+	backend enable 1
+	await 20 "b1 gets new connections" gets_new 1
+	unbroken "enable"
+}
+
+# b4 dies; its own connections are lost, nobody else's.
+kill_and_recover()
+{
+	server_kill 4
+	await 30 "b4, dead, gets no new connections" api_shows_down 4
+	forgive
+	unbroken "b4 dead" b4
+	start_server 4
+	await 30 "b4, recovered, gets new connections" gets_new 4
+	unbroken "recovery" b4
+}
+
+remove_backends()
+{
+	backend remove 3
+	await 20 "b3, removed, gets no new connections" gets_no_new 3
+	unbroken "remove" b4
+	expect "b3, leaving, keeps the connections that it has" report tcp '.servers.b3.held > 0'
+}
+
+api_shows_down()
+{
+	local service address
+	while read -r service address; do
+		api "/v1/services/$service/backends/$address" | jq -e '.health == "down"' || return 1
+	done < <(members "$1")
+}
+
+start_server()
+{
+	server_start "b$1" $TCP_PORT $UDP_PORT "${MORE_PORTS[@]}"
+}
+MORE_PORTS=()
+
+# The whole history. Before it: topology_add, lbd_start.
+transitions()
+{
+	local i
+	for i in 1 2 3 4; do
+		start_server $i
+	done
+	services_render >"$RUN/services.yaml"
+	expect "services applied" lbctl apply "$RUN/services.yaml"
+	await 20 "every service is up" all_up
+	hold_all
+	await 20 "spread over b1, b2 and b3" is_spread_over 1 2 3
+	[[ ${#MORE_PORTS[@]} == 0 ]] || hold_any
+	unbroken "steady"
+	change_backends
+	change_daemon
+	kill_and_recover
+	remove_backends
+	let_go "${!HOLDERS[@]}"
+	await 60 "no connections, no transitions: every slot is settled" settled
+	assert_conservation
+}
