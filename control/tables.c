@@ -61,7 +61,7 @@ void tables_list(const struct lb_meta *m, struct table_shape ret_shapes[TABLES_N
 	ret_shapes[i].row_bytes = sizeof(type);                                                    \
 	ret_shapes[i].rows_n = (expression);                                                       \
 	i++;
-	LB_TABLES (TABLE_SHAPE)
+	LB_TABLES(TABLE_SHAPE)
 #undef TABLE_SHAPE
 }
 
@@ -72,7 +72,7 @@ void tables_set_rows(struct tables *t, size_t i, void *rows)
 #define TABLE_POINTER(table, type, expression)                                                     \
 	if (at++ == i)                                                                             \
 		t->rows.table = rows;
-	LB_TABLES (TABLE_POINTER)
+	LB_TABLES(TABLE_POINTER)
 #undef TABLE_POINTER
 }
 
@@ -83,9 +83,9 @@ static void *table_rows(const struct tables *t, size_t i)
 #define TABLE_POINTER(table, type, expression)                                                     \
 	if (at++ == i)                                                                             \
 		return t->rows.table;
-	LB_TABLES (TABLE_POINTER)
+	LB_TABLES(TABLE_POINTER)
 #undef TABLE_POINTER
-		return NULL;
+	return NULL;
 }
 
 struct tables *tables_new(void)
