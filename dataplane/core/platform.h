@@ -19,17 +19,27 @@ struct lb_env;
 struct lb_route_answer {
 	enum lb_reason reason; // LB_REASON_REPLY: the next three hold; else why not
 	__u32 ifindex;
-	__u32 mtu; // bytes of an IP packet
-	__u8 destination[6];
-	__u8 source[6];
+	__u32 mtu;     // bytes of an IP packet
+	__u8 macs[12]; // destination, source
 };
 
-struct lb_packet;
+// What is asked of it: a reply of nat as it will leave.
+struct lb_route_query {
+	struct lb_address source; // the VIP
+	struct lb_address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u16 ip_len; // bytes of the IP packet
+	__u8 family;  // 4, 6
+	__u8 protocol;
+	__u8 tos;
+};
 
 #include "platform_impl.h"
 
+// Rows:
 // const struct lb_meta *lb_meta(struct lb_env *);                     never NULL
-// const struct lb_route_set *lb_route_set(struct lb_env *);           the half in use
+// const struct lb_route_set *lb_route_set(struct lb_env *);           the half in use; never NULL
 // const struct lb_index_line *lb_service_index_line(struct lb_env *, __u32 i);
 // const struct lb_index_line *lb_reverse_index_line(struct lb_env *, __u32 i);
 // const struct lb_service *lb_service_row(struct lb_env *, __u32 i);
@@ -41,8 +51,16 @@ struct lb_packet;
 // struct lb_service_counters *lb_service_counters(struct lb_env *, __u32 i);  this CPU's row
 // struct lb_backend_counters *lb_backend_counters(struct lb_env *, __u32 i);  this CPU's row
 // struct lb_reason_line *lb_reason_line(struct lb_env *, __u32 i);            this CPU's row
+//
+// The world outside:
 // __u32 lb_now_s(struct lb_env *);            CLOCK_MONOTONIC, seconds; read only where needed
-// void lb_route_lookup(struct lb_env *, const struct lb_packet *, struct lb_route_answer *);
+// void lb_route_lookup(struct lb_env *, const struct lb_route_query *, struct lb_route_answer *);
+//
+// Memory that others write too, always 8 bytes and aligned:
 // __u64 lb_load64(const __u64 *);             acquire
 // void lb_store64(__u64 *, __u64);            release
 // __u64 lb_cas64(__u64 *, __u64 old, __u64 new);  returns what was there
+//
+// Bytes of a packet, at any address:
+// __u32 lb_get32(const void *);   __u64 lb_get64(const void *);
+// void lb_put32(void *, __u32);   void lb_put64(void *, __u64);

@@ -20,6 +20,12 @@
 
 #include "reason.h"
 
+// What <linux/types.h> leaves of it is a plain `inline`; a packet's walk is one function.
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#undef __noinline
+#define __noinline __attribute__((noinline, unused))
+
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
 #define LB_LAYOUT_VERSION 1
 #define LB_LINE_BYTES 64
@@ -36,16 +42,17 @@ struct lb_address {
 // ---- meta: one row. Written by lbd, read by every packet. ----
 
 enum lb_meta_state {
-	LB_META_EMPTY,   // being made
-	LB_META_LIVE,    // packets may use the tables
+	LB_META_EMPTY,	 // being made
+	LB_META_LIVE,	 // packets may use the tables
 	LB_META_RETIRED, // lbd made new ones: map again (DPDK)
 };
 
 // Where outer headers of tunnels come from: address | (hash & host_bits).
 struct lb_tunnel_source {
 	struct lb_address address;
-	struct lb_address host_bits; // ones where the flow's hash may fill in; all zero: one address
-	__u32 is_set;                // 0: no source of this family; its backends are refused by lbd
+	struct lb_address
+		host_bits; // ones where the flow's hash may fill in; all zero: one address
+	__u32 is_set;	   // 0: no source of this family; its backends are refused by lbd
 	__u32 pad[7];
 };
 
@@ -54,16 +61,17 @@ struct lb_meta {
 	__u32 layout_version;
 	__u32 state; // enum lb_meta_state
 	// Sizes, fixed when the tables are made.
-	__u32 service_n;      // rows in `services`
-	__u32 backend_n;      // rows in `backends`; row 0 is "none"
-	__u32 slot_n;         // slots; `slots` and `slot_times` have slot_n / 16 lines
-	__u32 hop_n;          // rows in `hops`; row 0 is "unresolved"
-	__u32 cpu_n;          // rows per counter: possible CPUs, or workers
-	__u32 service_mask;   // lines in `service_index` - 1; lines are a power of two
-	__u32 reverse_mask;   // lines in `reverse_index` - 1
+	__u32 service_n;       // rows in `services`
+	__u32 backend_n;       // rows in `backends`; row 0 is "none"
+	__u32 slot_n;	       // slots; `slots` and `slot_times` have slot_n / 16 lines
+	__u32 hop_n;	       // rows in `hops`; row 0 is "unresolved"
+	__u32 cpu_n;	       // rows per counter: possible CPUs, or workers
+	__u32 service_mask;    // lines in `service_index` - 1; lines are a power of two
+	__u32 reverse_mask;    // lines in `reverse_index` - 1
 	__u32 connection_mask; // lines in `connections` - 1
-	__u64 hash_key[2]; // SipHash key, fixed when the tables are made
-	// The first line is full here: all that a packet to a VIP reads of meta, but a tunnel's source.
+	__u64 hash_key[2];     // SipHash key, fixed when the tables are made
+	// The first line is full here: all that a packet to a VIP reads of meta, but a tunnel's
+	// source.
 	__u64 generation; // live word: the model's generation that the tables show
 	__u32 route_set;  // live word: 0 or 1, the half of `routes` in use
 	__u32 pad[13];
@@ -81,7 +89,7 @@ struct lb_meta {
 
 enum lb_route_kind {
 	LB_ROUTE_LOOKUP, // ask the driver (bpf_fib_lookup, rte_fib)
-	LB_ROUTE_HOP,    // send to this hop
+	LB_ROUTE_HOP,	 // send to this hop
 	LB_ROUTE_DIRECT, // this host, or a `direct` prefix: the kernel's, unchanged
 };
 
@@ -155,16 +163,16 @@ enum lb_row_state { LB_ROW_FREE, LB_ROW_LIVE, LB_ROW_RETIRED };
 
 struct lb_service {
 	__u32 ring_offset; // its first slot in `slots`
-	__u32 ring_len;    // slots; a prime
-	__u32 idle_s;      // live word: an entry's life
-	__u8 tracking;     // live word: enum lb_tracking
-	__u8 mode;         // enum lb_mode, for people; packets read the backend's
-	__u8 protocol;     // IPPROTO_TCP, IPPROTO_UDP
-	__u8 family;       // 4 or 6, of its VIPs
-	__u32 state;       // live word: enum lb_row_state; lbd's own
+	__u32 ring_len;	   // slots; a prime
+	__u32 idle_s;	   // live word: an entry's life
+	__u8 tracking;	   // live word: enum lb_tracking
+	__u8 mode;	   // enum lb_mode, for people; packets read the backend's
+	__u8 protocol;	   // IPPROTO_TCP, IPPROTO_UDP
+	__u8 family;	   // 4 or 6, of its VIPs
+	__u32 state;	   // live word: enum lb_row_state; lbd's own
 	__u32 retired_s;   // when it was retired; lbd's own
 	__u64 name_hash;   // by which a restarted lbd knows it (FNV-1a of the name)
-	__be16 port;       // 0: any
+	__be16 port;	   // 0: any
 	__u16 pad16;
 	__u32 pad[7];
 };
@@ -180,7 +188,8 @@ struct lb_service {
 #define LB_SLOT_SETTLED(word) (((word) >> LB_SLOT_BACKEND_BITS) & LB_BACKEND_MAX)
 #define LB_SLOT_LOOKUP (1u << 30)
 #define LB_SLOT_WORD(current, settled, lookup)                                                     \
-	((__u32)(current) | (__u32)(settled) << LB_SLOT_BACKEND_BITS | ((lookup) ? LB_SLOT_LOOKUP : 0))
+	((__u32)(current) | (__u32)(settled) << LB_SLOT_BACKEND_BITS |                             \
+	 ((lookup) ? LB_SLOT_LOOKUP : 0))
 #define LB_SLOTS_PER_LINE 16
 #define LB_SLOT_MAX (1u << 24) // an entry names its slot in 24 bits
 
@@ -199,23 +208,24 @@ struct lb_slot_time_line {
 // Written by lbd, read by packets.
 
 enum lb_backend_flag {
-	LB_BACKEND_DOWN = 1,  // health or the operator says down: its entries are decided anew by a SYN
+	LB_BACKEND_DOWN =
+		1, // health or the operator says down: its entries are decided anew by a SYN
 	LB_BACKEND_RESET = 2, // down under `on_down: reset`: its entries read as misses
 };
 
 struct lb_backend {
 	struct lb_address address;
 	struct lb_address vip; // nat: what a reply's source becomes
-	__be16 port;           // nat: what the destination's port becomes
+	__be16 port;	       // nat: what the destination's port becomes
 	__be16 vip_port;       // nat: what a reply's source port becomes
-	__u8 mode;             // enum lb_mode
-	__u8 family;           // 4 or 6, of `address`: a tunnel's outer family
+	__u8 mode;	       // enum lb_mode
+	__u8 family;	       // 4 or 6, of `address`: a tunnel's outer family
 	__u8 protocol;
 	__u8 pad8;
-	__u32 service;   // row
-	__u32 hop;       // live word: row in `hops`; 0: unresolved
-	__u32 flags;     // live word: bits of enum lb_backend_flag
-	__u32 state;     // live word: enum lb_row_state; a packet drops on a retired row
+	__u32 service;	 // row
+	__u32 hop;	 // live word: row in `hops`; 0: unresolved
+	__u32 flags;	 // live word: bits of enum lb_backend_flag
+	__u32 state;	 // live word: enum lb_row_state; a packet drops on a retired row
 	__u32 retired_s; // lbd's own
 	__u32 pad;
 };
@@ -227,7 +237,7 @@ struct lb_hop {
 	__u32 mtu; // bytes of an IP packet
 	__u8 destination[6];
 	__u8 source[6];
-	__u32 state;     // enum lb_row_state; lbd's own
+	__u32 state;	 // enum lb_row_state; lbd's own
 	__u32 retired_s; // lbd's own
 	__u32 pad[9];
 };
@@ -259,7 +269,7 @@ enum lb_entry_state { LB_ENTRY_BUSY, LB_ENTRY_EMBRYONIC, LB_ENTRY_ESTABLISHED, L
 
 struct lb_entry {
 	__u64 fingerprint; // the flow's hash, all 64 bits
-	__u64 word;        // live word
+	__u64 word;	   // live word
 };
 
 struct lb_entry_line {
@@ -271,9 +281,9 @@ struct lb_entry_line {
 // packet can reach.
 
 struct lb_service_counters {
-	__u64 pkts; // sent to a backend
+	__u64 pkts;  // sent to a backend
 	__u64 bytes; // of these, Ethernet frames as they came in
-	__u64 syns; // of these, SYNs: new connections
+	__u64 syns;  // of these, SYNs: new connections
 	__u64 drops; // for this service, and dropped
 	__u64 pad[4];
 };
@@ -312,9 +322,9 @@ struct lb_reason_line {
 	X(connections, struct lb_entry_line, (__u64)m->connection_mask + 1)                        \
 	X(service_counters, struct lb_service_counters, (__u64)m->cpu_n * m->service_n)            \
 	X(backend_counters, struct lb_backend_counters, (__u64)m->cpu_n * m->backend_n)            \
-	X(reason_counters, struct lb_reason_line, (__u64)m->cpu_n * LB_REASON_LINES)
+	X(reason_counters, struct lb_reason_line, (__u64)m->cpu_n *LB_REASON_LINES)
 
 #define LB_TABLE_IS_LINES(name, type, rows)                                                        \
 	_Static_assert(sizeof(type) % LB_LINE_BYTES == 0, #name ": rows are whole lines");
-LB_TABLES(LB_TABLE_IS_LINES)
+LB_TABLES (LB_TABLE_IS_LINES)
 #undef LB_TABLE_IS_LINES

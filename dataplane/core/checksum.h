@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// The Internet checksum, mended where a packet changes and never computed anew
+// (RFC 1071, RFC 1624 equation 3): so a packet that came with a wrong checksum
+// leaves with a wrong one. Called by rewrite.h and encap.h, pure.
+//
+// A change is a 64-bit sum of what was taken away (as its complement) and what was
+// put in its place; one sum serves every checksum that covers the change. Sums are
+// of words as they lie in the packet: the sum's byte order follows (RFC 1071, 2 B).
+#pragma once
+
+#include "tables.h"
+
+// Adds to @sum that @from became @to. Room for 2^31 calls before the sum overflows.
+static __always_inline __u64 lb_checksum_replace32(__u64 sum, __u32 from, __u32 to)
+{
+	return sum + (__u32)~from + to;
+}
+
+static __always_inline __u64 lb_checksum_replace16(__u64 sum, __u16 from, __u16 to)
+{
+	return sum + (__u16)~from + to;
+}
+
+static __always_inline __u64 lb_checksum_replace_address(__u64 sum, const struct lb_address *from,
+							 const struct lb_address *to)
+{
+	for (int i = 0; i < 4; i++)
+		sum = lb_checksum_replace32(sum, from->words[i], to->words[i]);
+	return sum;
+}
+
+// Any sum to 16 bits, carries added back.
+static __always_inline __u16 lb_checksum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32); // at most 33 bits
+	sum = (sum & 0xffff) + (sum >> 16);	// at most 18 bits
+	sum = (sum & 0xffff) + (sum >> 16);	// at most 0x10002
+	return (__u16)((sum & 0xffff) + (sum >> 16));
+}
+
+// @check, as it stands in a packet, after the changes in @sum.
+static __always_inline __u16 lb_checksum_mend(__u16 check, __u64 sum)
+{
+	return (__u16)~lb_checksum_fold(sum + (__u16)~check);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// Counts a packet, once, when its verdict is final: its reason always (so that the
+// packets that came in equal the sum of the reasons), its service and backend where
+// it has them. What each counter means: tables.h. Rows are this CPU's own, so
+// nothing here is atomic.
+#pragma once
+
+#include "decide.h"
+
+static __always_inline void lb_count_service(struct lb_env *env, const struct lb_packet *p,
+					     const struct lb_decision *d)
+{
+	struct lb_service_counters *c = lb_service_counters(env, d->service);
+
+	if (!c)
+		return;
+	if (d->verdict == LB_DROP) {
+		c->drops++;
+	} else if (!d->is_reply) {
+		c->pkts++;
+		c->bytes += p->frame_len;
+		c->syns += d->is_syn;
+	}
+}
+
+static __always_inline void lb_count_backend(struct lb_env *env, const struct lb_packet *p,
+					     const struct lb_decision *d)
+{
+	struct lb_backend_counters *c = lb_backend_counters(env, d->backend);
+
+	if (!c)
+		return;
+	if (d->is_reply) {
+		c->reply_pkts++;
+		c->reply_bytes += p->frame_len;
+		c->reply_rsts += (p->tcp_flags & LB_TCP_RST) != 0;
+	} else {
+		c->pkts++;
+		c->bytes += p->frame_len;
+		c->syns += d->is_syn;
+		c->untracked += d->is_untracked;
+	}
+}
+
+static __always_inline void lb_count(struct lb_env *env, const struct lb_packet *p,
+				     const struct lb_decision *d)
+{
+	struct lb_reason_line *line = lb_reason_line(env, d->reason / LB_REASONS_PER_LINE);
+
+	if (line)
+		line->pkts[d->reason % LB_REASONS_PER_LINE]++;
+	if (d->verdict == LB_TRANSMIT)
+		lb_count_backend(env, p, d);
+	if (d->service && (d->verdict == LB_DROP || !d->is_reply))
+		lb_count_service(env, p, d);
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// The walk: from a packet to what is to be done with it. lb_decide() reads the
+// packet and changes none of it; it writes only what tracking writes (entries and
+// slot times). The driver then makes room for `grow` bytes in front, counts
+// (count.h) and writes the headers (apply.h).
+//
+//   parse -> service -> hash -> slot -> (track, where the slot asks) -> backend -> hop
+//   no VIP -> backend's reply in nat -> route -> hop, or the driver's own look-up
+//
+// Every packet ends with one reason. What is wrong with a packet (packet.h, `defect`)
+// drops it only where it is for a VIP or a backend's reply; the rest is the kernel's.
+#pragma once
+
+#include "hash.h"
+#include "packet.h"
+#include "select.h"
+#include "service.h"
+
+// Where a packet leaves: what apply needs of a hop or of the driver's answer.
+struct lb_link {
+	__u32 ifindex;
+	__u32 mtu;     // bytes of an IP packet
+	__u8 macs[12]; // destination, source
+};
+
+struct lb_decision {
+	enum lb_verdict verdict;
+	enum lb_reason reason;
+	__u32 service;	 // row; 0: none was found
+	__u32 slot;	 // position in `slots`; valid where slot_word is not 0
+	__u32 slot_word; // as it was read
+	__u32 backend;	 // row; 0: none
+	__u32 hop;	 // row; 0: none, or the driver's look-up answered
+	__u32 grow;	 // bytes to be made in front of the frame: an outer header
+	__u64 hash;	 // of the flow; 0 for replies
+	__u64 entry;	 // the word of the flow's entry as it was found; 0: none
+	__u8 mode;	 // enum lb_mode of the backend; 0: none
+	__u8 is_reply;
+	__u8 is_syn;
+	__u8 is_tracked;   // the flow has an entry (found or made now)
+	__u8 is_untracked; // it goes to its slot's settled backend without one
+	__u8 outer_family; // ipip: 4, 6
+	__u16 pad;
+	struct lb_link link;	      // with verdict TRANSMIT
+	const struct lb_backend *row; // of `backend`; NULL: none
+};
+
+// One bit a reason: whose verdict is PASS, whose is TRANSMIT.
+#define LB_REASON_PASS_BIT(name, verdict, label, text)                                             \
+	| (__u64)(LB_##verdict == LB_PASS) << LB_REASON_##name
+#define LB_REASON_TRANSMIT_BIT(name, verdict, label, text)                                         \
+	| (__u64)(LB_##verdict == LB_TRANSMIT) << LB_REASON_##name
+#define LB_REASONS_PASS (0 LB_REASONS (LB_REASON_PASS_BIT))
+#define LB_REASONS_TRANSMIT (0 LB_REASONS (LB_REASON_TRANSMIT_BIT))
+_Static_assert(LB_REASON_N <= 64, "a reason is a bit in a word");
+
+static __always_inline enum lb_verdict lb_reason_verdict(enum lb_reason reason)
+{
+	if (LB_REASONS_TRANSMIT >> reason & 1)
+		return LB_TRANSMIT;
+	return LB_REASONS_PASS >> reason & 1 ? LB_PASS : LB_DROP;
+}
+
+static __always_inline void lb_decide_set(struct lb_decision *d, enum lb_reason reason)
+{
+	d->reason = reason;
+	d->verdict = lb_reason_verdict(reason);
+}
+
+// RFC 1122, 3.2.1.3; RFC 4291, 2.5.2, 2.5.3, 2.7: no source that could be answered.
+static __always_inline int lb_decide_is_unicast_source(const struct lb_packet *p)
+{
+	if (p->family == 4) {
+		__be32 source = p->source.words[3];
+		__u8 first = (__u8)source;
+
+		return (first < 224 || first >= 240) && first != 127 && source != 0 &&
+		       source != 0xffffffff;
+	}
+	return p->source.bytes[0] != 0xff &&
+	       (p->source.halves[0] != 0 ||
+		(p->source.halves[1] != 0 && p->source.halves[1] != (__u64)1 << 56));
+}
+
+// Hop 0 never resolves; any other is copied out, for it may not be read twice.
+static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, __u32 hop_row,
+						    struct lb_link *ret)
+{
+	const struct lb_hop *hop;
+
+	if (hop_row == 0)
+		return LB_REASON_HOP_UNRESOLVED;
+	hop = lb_hop_row(env, hop_row);
+	if (!hop)
+		return LB_REASON_HOP_UNRESOLVED;
+	ret->ifindex = hop->ifindex;
+	ret->mtu = hop->mtu;
+	__builtin_memcpy(ret->macs, hop->destination, sizeof(ret->macs));
+	return LB_REASON_NONE;
+}
+
+// To the backend that was chosen: what hinders it? LB_REASON_NONE: nothing.
+static __always_inline enum lb_reason
+lb_decide_backend(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
+{
+	const struct lb_backend *backend = lb_backend_row(env, d->backend);
+	enum lb_reason reason;
+
+	if (!backend || backend->state != LB_ROW_LIVE)
+		return LB_REASON_BACKEND_GONE;
+	d->row = backend;
+	d->mode = backend->mode;
+	d->hop = *(const volatile __u32 *)&backend->hop;
+	reason = lb_decide_hop(env, d->hop, &d->link);
+	if (reason != LB_REASON_NONE)
+		return reason;
+	if (backend->mode == LB_MODE_IPIP) {
+		d->outer_family = backend->family;
+		d->grow = backend->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
+	} else if (p->ttl <= 1) {
+		return LB_REASON_TTL;
+	}
+	return p->ip_len + d->grow > d->link.mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
+}
+
+// A sound TCP or UDP packet for a service.
+static __always_inline void lb_decide_service(struct lb_env *env, const struct lb_packet *p,
+					      struct lb_decision *d)
+{
+	const struct lb_service *service = lb_service_row(env, d->service);
+	const struct lb_slot_line *line;
+	enum lb_reason reason = LB_REASON_CURRENT, hindrance;
+
+	if (!service) {
+		lb_decide_set(d, LB_REASON_NO_SERVICE);
+		return;
+	}
+	d->is_syn = lb_packet_is_syn(p);
+	if (!lb_decide_is_unicast_source(p)) {
+		lb_decide_set(d, LB_REASON_SOURCE);
+		return;
+	}
+	d->hash = lb_hash_flow(lb_meta(env)->hash_key, p);
+	d->slot = lb_slot_of(service, d->hash);
+	line = lb_slot_line(env, d->slot / LB_SLOTS_PER_LINE);
+	if (!line) {
+		lb_decide_set(d, LB_REASON_NO_BACKEND);
+		return;
+	}
+	d->slot_word = lb_slot_read(line, d->slot);
+	d->backend = LB_SLOT_CURRENT(d->slot_word);
+	if (lb_select_is_tracked(service->tracking, d->slot_word)) {
+		struct lb_choice choice = {
+			.flow = {.hash = d->hash,
+				 .slot = d->slot,
+				 .ring_offset = service->ring_offset,
+				 .ring_len = service->ring_len,
+				 .idle_s = service->idle_s},
+			.slot_word = d->slot_word,
+			.tracking = service->tracking,
+			.is_tcp = p->protocol == LB_IP_TCP,
+			.is_syn = d->is_syn,
+			.tcp_flags = p->tcp_flags,
+		};
+
+		lb_select_tracked(env, &choice);
+		reason = choice.reason;
+		d->backend = choice.backend;
+		d->entry = choice.entry;
+		d->is_tracked = choice.is_tracked;
+		d->is_untracked = choice.is_untracked;
+	}
+	if (d->backend == 0) {
+		lb_decide_set(d, LB_REASON_NO_BACKEND);
+		return;
+	}
+	hindrance = lb_decide_backend(env, p, d);
+	lb_decide_set(d, hindrance == LB_REASON_NONE ? reason : hindrance);
+}
+
+// For a VIP, but by its port no service's (or not sound). @vip: bits of enum lb_vip.
+static __always_inline void lb_decide_vip(struct lb_env *env, const struct lb_packet *p, __u32 vip,
+					  struct lb_decision *d)
+{
+	if (p->defect != LB_REASON_NONE) {
+		lb_decide_set(d, p->defect);
+		return;
+	}
+	if (p->has_ports && vip & LB_VIP_ANY_PORT) {
+		d->service = lb_service_lookup(env, &p->destination, p->protocol, 0);
+		if (d->service) {
+			lb_decide_service(env, p, d);
+			return;
+		}
+	}
+	if (p->protocol == (p->family == 4 ? LB_IP_ICMP : LB_IP_ICMPV6))
+		lb_decide_set(d, LB_REASON_VIP_ICMP);
+	else if (vip & LB_VIP_OF_HOST)
+		lb_decide_set(d, LB_REASON_VIP_OF_HOST);
+	else
+		lb_decide_set(d, p->has_ports ? LB_REASON_NO_SERVICE : LB_REASON_VIP_PROTOCOL);
+}
+
+// The first of the mirrored routes that holds the client. Returns its kind and hop.
+static __always_inline enum lb_route_kind lb_decide_route(const struct lb_route_set *set,
+							  const struct lb_packet *p, __u32 *ret_hop)
+{
+	if (p->family == 4) {
+		for (__u32 i = 0; i < LB_ROUTE_MAX && i < set->route4_n; i++) {
+			const struct lb_route4 *r = &set->route4[i];
+
+			if ((p->destination.words[3] & r->mask) == r->prefix) {
+				*ret_hop = r->hop;
+				return r->kind;
+			}
+		}
+		return LB_ROUTE_LOOKUP;
+	}
+	for (__u32 i = 0; i < LB_ROUTE_MAX && i < set->route6_n; i++) {
+		const struct lb_route6 *r = &set->route6[i];
+
+		if ((((p->destination.halves[0] & r->mask.halves[0]) ^ r->prefix.halves[0]) |
+		     ((p->destination.halves[1] & r->mask.halves[1]) ^ r->prefix.halves[1])) == 0) {
+			*ret_hop = r->hop;
+			return r->kind;
+		}
+	}
+	return LB_ROUTE_LOOKUP;
+}
+
+// Asks the driver. Fills the link; LB_REASON_NONE: nothing hinders it.
+static __always_inline enum lb_reason
+lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
+{
+	struct lb_route_answer answer = {};
+	struct lb_route_query query = {
+		.source = d->row->vip,
+		.destination = p->destination,
+		.source_port = d->row->vip_port,
+		.destination_port = p->destination_port,
+		.ip_len = (__u16)p->ip_len,
+		.family = p->family,
+		.protocol = p->protocol,
+		.tos = p->tos,
+	};
+
+	lb_route_lookup(env, &query, &answer);
+	if (answer.reason != LB_REASON_REPLY)
+		return answer.reason;
+	d->link.ifindex = answer.ifindex;
+	d->link.mtu = answer.mtu;
+	__builtin_memcpy(d->link.macs, answer.macs, sizeof(d->link.macs));
+	return LB_REASON_NONE;
+}
+
+// From a backend's address and port in nat: a reply, unless it is for this host or a `direct`
+// prefix.
+static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_packet *p,
+					    struct lb_decision *d)
+{
+	const struct lb_backend *backend = lb_backend_row(env, d->backend);
+	enum lb_route_kind kind;
+	enum lb_reason reason;
+
+	if (!backend || backend->state != LB_ROW_LIVE) {
+		d->backend = 0;
+		lb_decide_set(d, LB_REASON_NOT_VIP);
+		return;
+	}
+	kind = lb_decide_route(lb_route_set(env), p, &d->hop);
+	if (kind == LB_ROUTE_DIRECT) {
+		d->backend = 0;
+		lb_decide_set(d, LB_REASON_DIRECT);
+		return;
+	}
+	d->is_reply = 1;
+	d->row = backend;
+	d->mode = backend->mode;
+	d->service = backend->service;
+	if (p->defect != LB_REASON_NONE) {
+		lb_decide_set(d, p->defect);
+		return;
+	}
+	if (kind == LB_ROUTE_HOP) {
+		reason = lb_decide_hop(env, d->hop, &d->link);
+	} else {
+		d->hop = 0;
+		reason = lb_decide_driver_route(env, p, d);
+	}
+	if (reason == LB_REASON_NONE && p->ttl <= 1)
+		reason = LB_REASON_TTL;
+	if (reason == LB_REASON_NONE && p->ip_len > d->link.mtu)
+		reason = LB_REASON_TOO_BIG;
+	lb_decide_set(d, reason == LB_REASON_NONE ? LB_REASON_REPLY : reason);
+}
+
+// Parses the frame into @ret_packet and decides it. The driver then: makes room for ret->grow bytes
+// in front (no room: lb_decide_set(d, LB_REASON_HEADROOM)), calls lb_count(), and does what
+// ret->verdict says; TRANSMIT: lb_apply(), then out of ret->link.ifindex.
+static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end, __u32 frame_len,
+				      struct lb_packet *ret_packet, struct lb_decision *ret)
+{
+	struct lb_packet *p = ret_packet;
+	__u32 vip;
+
+	*ret = (struct lb_decision){};
+	lb_packet_parse(start, end, frame_len, p);
+	if (p->family == 0) {
+		lb_decide_set(ret, p->defect);
+		return;
+	}
+	if (p->has_ports && p->defect == LB_REASON_NONE) {
+		ret->service =
+			lb_service_lookup(env, &p->destination, p->protocol, p->destination_port);
+		if (ret->service) {
+			lb_decide_service(env, p, ret);
+			return;
+		}
+	}
+	vip = lb_service_lookup(env, &p->destination, 0, 0);
+	if (vip) {
+		lb_decide_vip(env, p, vip, ret);
+		return;
+	}
+	if (p->has_ports)
+		ret->backend =
+			lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port);
+	if (ret->backend)
+		lb_decide_reply(env, p, ret);
+	else
+		lb_decide_set(ret, LB_REASON_NOT_VIP);
+}

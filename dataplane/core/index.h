@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// The rule of the two indexes (service_index, reverse_index; see tables.h), in one
+// place for packets, which look up, and for lbd, which adds: which line a key hashes
+// to, what matches, and when a look-up goes on to the next line. Pure.
+//
+// The hash is not keyed: keys are the operator's addresses, so nobody can aim at it,
+// and a look-up reads LB_INDEX_PROBE lines at most.
+#pragma once
+
+#include "tables.h"
+
+// Port (network order) and protocol as they stand in an entry's first three bytes.
+static __always_inline __u32 lb_index_port_protocol(__be16 port, __u8 protocol)
+{
+	return (__u32)port | (__u32)protocol << 16;
+}
+
+// The key's first line is this & mask.
+static __always_inline __u32 lb_index_hash_words(__u64 half0, __u64 half1, __u32 port_protocol)
+{
+	__u64 h = half0 * 0x9e3779b97f4a7c15ull ^ (half1 ^ port_protocol) * 0xc2b2ae3d27d4eb4full;
+
+	h ^= h >> 32;
+	h *= 0x9e3779b97f4a7c15ull;
+	return (__u32)(h >> 32);
+}
+
+static __always_inline __u32 lb_index_hash(const struct lb_address *address, __u8 protocol,
+					   __be16 port)
+{
+	return lb_index_hash_words(address->halves[0], address->halves[1],
+				   lb_index_port_protocol(port, protocol));
+}
+
+// The value of the key in this one line, or 0.
+static __always_inline __u32 lb_index_line_find(const struct lb_index_line *line, __u64 half0,
+						__u64 half1, __u32 port_protocol)
+{
+	for (int i = 0; i < LB_INDEX_ENTRIES; i++) {
+		const struct lb_index_entry *e = &line->entries[i];
+
+		if (((e->address.halves[0] ^ half0) | (e->address.halves[1] ^ half1) |
+		     (lb_index_port_protocol(e->port, e->protocol) ^ port_protocol)) == 0) {
+			__u32 value = *(const volatile __u32 *)&e->value;
+
+			if (value)
+				return value;
+		}
+	}
+	return 0;
+}
+
+// Whether keys that hash to this line, or to one before it, may stand in the next one.
+static __always_inline int lb_index_line_has_more(const struct lb_index_line *line)
+{
+	return *(const volatile __u8 *)&line->entries[0].more;
+}
+
+// For writers with the table in memory. Sets `more` on the lines between the key's first line and
+// line @at (the distance from the first, below LB_INDEX_PROBE), before the entry there gets its
+// value.
+static __always_inline void lb_index_set_more(struct lb_index_line *lines, __u32 mask, __u32 hash,
+					      __u32 at)
+{
+	for (__u32 i = 0; i < at; i++)
+		*(volatile __u8 *)&lines[(hash + i) & mask].entries[0].more = 1;
+}

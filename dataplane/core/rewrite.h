@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// The modes that change headers in place: nat (both ways) and l2. Called by apply.h
+// with a sound TCP or UDP packet whose headers are in bounds (packet.h). Checksums
+// are mended (checksum.h).
+#pragma once
+
+#include "checksum.h"
+#include "decide.h"
+
+static __always_inline void lb_rewrite_macs(__u8 *eth, const struct lb_link *link)
+{
+	lb_put64(eth, lb_get64(link->macs));
+	lb_put32(eth + 8, lb_get32(link->macs + 8));
+}
+
+// One hop less. @sum: what else changed in an IPv4 header.
+static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u64 sum)
+{
+	if (p->family == 4) {
+		struct lb_ipv4_header *ip = (void *)p->l3;
+
+		// TTL is the first, so the lower, byte of its word.
+		ip->check = lb_checksum_mend(
+			ip->check, lb_checksum_replace16(sum, p->ttl, (__u16)(p->ttl - 1)));
+		ip->ttl = (__u8)(p->ttl - 1);
+	} else {
+		struct lb_ipv6_header *ip = (void *)p->l3;
+
+		ip->hop_limit = (__u8)(p->ttl - 1);
+	}
+}
+
+// Mends the checksum of the TCP or UDP header by @sum. A UDP packet without checksum (0) stays so;
+// one whose checksum becomes 0 says 0xffff (RFC 768).
+static __always_inline void lb_rewrite_l4_check(const struct lb_packet *p, __u64 sum)
+{
+	if (p->protocol == LB_IP_TCP) {
+		struct lb_tcp_header *tcp = (void *)p->l4;
+
+		tcp->check = lb_checksum_mend(tcp->check, sum);
+	} else {
+		struct lb_udp_header *udp = (void *)p->l4;
+		__u16 check;
+
+		if (udp->check == 0)
+			return;
+		check = lb_checksum_mend(udp->check, sum);
+		udp->check = check ? check : 0xffff;
+	}
+}
+
+static __always_inline void lb_rewrite_put_address(__u8 *at, __u8 family,
+						   const struct lb_address *address)
+{
+	if (family == 4) {
+		lb_put32(at, address->words[3]);
+	} else {
+		lb_put64(at, address->halves[0]);
+		lb_put64(at + 8, address->halves[1]);
+	}
+}
+
+static __always_inline __u64 lb_rewrite_sum(__u8 family, const struct lb_address *from,
+					    const struct lb_address *to)
+{
+	if (family == 4)
+		return lb_checksum_replace32(0, from->words[3], to->words[3]);
+	return lb_checksum_replace_address(0, from, to);
+}
+
+// To a backend: destination address and port.
+static __always_inline void lb_rewrite_nat_request(const struct lb_packet *p,
+						   const struct lb_backend *backend)
+{
+	struct lb_udp_header *ports = (void *)p->l4;
+	__u64 sum = lb_rewrite_sum(p->family, &p->destination, &backend->address);
+
+	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 16 : 24), p->family, &backend->address);
+	lb_rewrite_ttl(p, sum);
+	sum = lb_checksum_replace16(sum, p->destination_port, backend->port);
+	ports->destination = backend->port;
+	lb_rewrite_l4_check(p, sum);
+}
+
+// To a client: source address and port become the VIP's.
+static __always_inline void lb_rewrite_nat_reply(const struct lb_packet *p,
+						 const struct lb_backend *backend)
+{
+	struct lb_udp_header *ports = (void *)p->l4;
+	__u64 sum = lb_rewrite_sum(p->family, &p->source, &backend->vip);
+
+	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 12 : 8), p->family, &backend->vip);
+	lb_rewrite_ttl(p, sum);
+	sum = lb_checksum_replace16(sum, p->source_port, backend->vip_port);
+	ports->source = backend->vip_port;
+	lb_rewrite_l4_check(p, sum);
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// Whom a packet is for: look-ups in the two indexes, service_index and
+// reverse_index, by the rule in index.h. The first line is read in line; the lines
+// behind it, which few keys need, by a function that is called.
+#pragma once
+
+#include "index.h"
+#include "packet.h"
+
+enum lb_index { LB_INDEX_SERVICE, LB_INDEX_REVERSE };
+
+static __always_inline __u32 lb_index_mask(struct lb_env *env, enum lb_index which)
+{
+	return which == LB_INDEX_SERVICE ? lb_meta(env)->service_mask : lb_meta(env)->reverse_mask;
+}
+
+static __always_inline const struct lb_index_line *lb_index_line(struct lb_env *env,
+								 enum lb_index which, __u32 i)
+{
+	return which == LB_INDEX_SERVICE ? lb_service_index_line(env, i)
+					 : lb_reverse_index_line(env, i);
+}
+
+// The key's value in the lines behind its first one, or 0.
+static __noinline __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 half0,
+				       __u64 half1, __u32 port_protocol)
+{
+	__u32 hash = lb_index_hash_words(half0, half1, port_protocol);
+	__u32 mask = lb_index_mask(env, which);
+
+	for (__u32 i = 1; i < LB_INDEX_PROBE; i++) {
+		const struct lb_index_line *line = lb_index_line(env, which, (hash + i) & mask);
+		__u32 value;
+
+		if (!line)
+			return 0;
+		value = lb_index_line_find(line, half0, half1, port_protocol);
+		if (value || !lb_index_line_has_more(line))
+			return value;
+	}
+	return 0;
+}
+
+static __always_inline __u32 lb_index_lookup(struct lb_env *env, enum lb_index which,
+					     const struct lb_address *address, __u8 protocol,
+					     __be16 port)
+{
+	__u64 half0 = address->halves[0], half1 = address->halves[1];
+	__u32 key = lb_index_port_protocol(port, protocol);
+	__u32 hash = lb_index_hash_words(half0, half1, key);
+	const struct lb_index_line *line =
+		lb_index_line(env, which, hash & lb_index_mask(env, which));
+	__u32 value;
+
+	if (!line)
+		return 0;
+	value = lb_index_line_find(line, half0, half1, key);
+	if (value || !lb_index_line_has_more(line))
+		return value;
+	return lb_index_probe(env, which, half0, half1, key);
+}
+
+// The service row of (address, protocol, port); for protocol 0 and port 0 the bits of enum lb_vip;
+// 0: there is none.
+static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct lb_address *address,
+					       __u8 protocol, __be16 port)
+{
+	return lb_index_lookup(env, LB_INDEX_SERVICE, address, protocol, port);
+}
+
+// The backend row whose replies in nat come from (address, protocol, port), or 0.
+static __always_inline __u32 lb_service_lookup_reverse(struct lb_env *env,
+						       const struct lb_address *address,
+						       __u8 protocol, __be16 port)
+{
+	return lb_index_lookup(env, LB_INDEX_REVERSE, address, protocol, port);
+}

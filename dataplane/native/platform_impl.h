@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// The core's driver for a process that has the tables in its memory: tests and
+// `explain`. Found by include path (see core/platform.h). The caller fills struct
+// lb_env and calls lb_decide(), lb_count(), lb_apply() as a driver does.
+//
+// With `is_private` set, rows that packets write are copied into the env, and the
+// copies are handed out: such a walk stamps, tracks and counts nothing. A copy is
+// made anew where another row is asked for, so one walk sees one consistent copy.
+#pragma once
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "dataplane/core/platform.h"
+#include "dataplane/native/native.h"
+
+struct lb_env {
+	struct lb_tables *tables;
+	__u32 cpu;		      // row of the counters, below meta.cpu_n
+	__u32 now_s;		      // the clock
+	struct lb_route_answer route; // what lb_route_lookup() answers
+	struct lb_route_query asked;  // what it was asked last
+	bool is_private;
+	struct lb_slot_time_line slot_time_copy;
+	struct lb_entry_line entry_copy;
+	struct lb_service_counters service_copy;
+	struct lb_backend_counters backend_copy;
+	struct lb_reason_line reason_copy;
+};
+
+static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
+{
+	return env->tables->meta;
+}
+
+static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *env)
+{
+	return &env->tables->routes->sets[env->tables->meta->route_set & 1];
+}
+
+static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
+									 __u32 i)
+{
+	return i <= env->tables->meta->service_mask ? &env->tables->service_index[i] : NULL;
+}
+
+static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
+									 __u32 i)
+{
+	return i <= env->tables->meta->reverse_mask ? &env->tables->reverse_index[i] : NULL;
+}
+
+static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)
+{
+	return i < env->tables->meta->service_n ? &env->tables->services[i] : NULL;
+}
+
+static __always_inline const struct lb_backend *lb_backend_row(struct lb_env *env, __u32 i)
+{
+	return i < env->tables->meta->backend_n ? &env->tables->backends[i] : NULL;
+}
+
+static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32 i)
+{
+	return i < env->tables->meta->hop_n ? &env->tables->hops[i] : NULL;
+}
+
+static __always_inline const struct lb_slot_line *lb_slot_line(struct lb_env *env, __u32 i)
+{
+	return i < env->tables->meta->slot_n / LB_SLOTS_PER_LINE ? &env->tables->slots[i] : NULL;
+}
+
+// ---- rows that packets write ----
+
+#define LB_NATIVE_ROW(env, row, copy)                                                              \
+	({                                                                                         \
+		if ((env)->is_private)                                                             \
+			memcpy((copy), (row), sizeof(*(copy)));                                    \
+		(env)->is_private ? (copy) : (row);                                                \
+	})
+
+static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env *env, __u32 i)
+{
+	if (i >= env->tables->meta->slot_n / LB_SLOTS_PER_LINE)
+		return NULL;
+	return LB_NATIVE_ROW(env, &env->tables->slot_times[i], &env->slot_time_copy);
+}
+
+static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, __u32 i)
+{
+	if (i > env->tables->meta->connection_mask)
+		return NULL;
+	return LB_NATIVE_ROW(env, &env->tables->connections[i], &env->entry_copy);
+}
+
+static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
+{
+	const struct lb_meta *m = env->tables->meta;
+
+	if (i >= m->service_n || env->cpu >= m->cpu_n)
+		return NULL;
+	return LB_NATIVE_ROW(env,
+			     &env->tables->service_counters[(size_t)env->cpu * m->service_n + i],
+			     &env->service_copy);
+}
+
+static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
+{
+	const struct lb_meta *m = env->tables->meta;
+
+	if (i >= m->backend_n || env->cpu >= m->cpu_n)
+		return NULL;
+	return LB_NATIVE_ROW(env,
+			     &env->tables->backend_counters[(size_t)env->cpu * m->backend_n + i],
+			     &env->backend_copy);
+}
+
+static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
+{
+	const struct lb_meta *m = env->tables->meta;
+
+	if (i >= LB_REASON_LINES || env->cpu >= m->cpu_n)
+		return NULL;
+	return LB_NATIVE_ROW(env,
+			     &env->tables->reason_counters[(size_t)env->cpu * LB_REASON_LINES + i],
+			     &env->reason_copy);
+}
+
+// ---- the world outside ----
+
+static __always_inline __u32 lb_now_s(struct lb_env *env)
+{
+	return env->now_s;
+}
+
+static __always_inline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *query,
+					    struct lb_route_answer *ret)
+{
+	env->asked = *query;
+	*ret = env->route;
+}
+
+// ---- memory ----
+
+static __always_inline __u64 lb_load64(const __u64 *p)
+{
+	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static __always_inline void lb_store64(__u64 *p, __u64 value)
+{
+	__atomic_store_n(p, value, __ATOMIC_RELEASE);
+}
+
+static __always_inline __u64 lb_cas64(__u64 *p, __u64 old, __u64 new)
+{
+	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return old;
+}
+
+static __always_inline __u32 lb_get32(const void *p)
+{
+	__u32 value;
+
+	memcpy(&value, p, sizeof(value));
+	return value;
+}
+
+static __always_inline __u64 lb_get64(const void *p)
+{
+	__u64 value;
+
+	memcpy(&value, p, sizeof(value));
+	return value;
+}
+
+static __always_inline void lb_put32(void *p, __u32 value)
+{
+	memcpy(p, &value, sizeof(value));
+}
+
+static __always_inline void lb_put64(void *p, __u64 value)
+{
+	memcpy(p, &value, sizeof(value));
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//
+// The core's driver for the BPF program: the tables as maps. Found by include path
+// (see core/platform.h); included by lb.bpf.c alone, which thereby owns the maps.
+//
+// The maps are made and pinned by lbd, not by libbpf: before loading it gives each to
+// the object by bpf_map__reuse_fd(). Their sizes are known only then, so max_entries
+// here says nothing. A table's map has the table's name (LB_TABLES), but for the two
+// with a single row: `meta` and `routes` are read by their address, without a
+// look-up, as a global variable is: to libbpf they are the sections ".data.meta" and
+// ".data.routes", and these are the names of their maps. They too are
+// BPF_MAP_TYPE_ARRAY with BPF_F_MMAPABLE, one row, made by lbd (value size: that of
+// the struct), and must be given by bpf_map__reuse_fd() before bpf_object__load().
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "dataplane/core/platform.h"
+
+struct lb_env {
+	struct xdp_md *ctx;
+	__u32 cpu;
+};
+
+// 0: the kernel's clock; else the time in seconds, fixed by tests before loading.
+const volatile __u32 lb_fixed_now_s = 0;
+
+struct lb_meta lb_meta_row SEC(".data.meta") = {};
+struct lb_routes lb_routes_row SEC(".data.routes") = {};
+
+#define LB_MAP(map, row)                                                                           \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__uint(max_entries, 1);                                                            \
+		__type(key, __u32);                                                                \
+		__type(value, row);                                                                \
+	} map SEC(".maps")
+
+LB_MAP(service_index, struct lb_index_line);
+LB_MAP(services, struct lb_service);
+LB_MAP(slots, struct lb_slot_line);
+LB_MAP(slot_times, struct lb_slot_time_line);
+LB_MAP(backends, struct lb_backend);
+LB_MAP(hops, struct lb_hop);
+LB_MAP(reverse_index, struct lb_index_line);
+LB_MAP(connections, struct lb_entry_line);
+LB_MAP(service_counters, struct lb_service_counters);
+LB_MAP(backend_counters, struct lb_backend_counters);
+LB_MAP(reason_counters, struct lb_reason_line);
+
+static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
+{
+	return &lb_meta_row;
+}
+
+static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *env)
+{
+	return &lb_routes_row.sets[*(volatile __u32 *)&lb_meta_row.route_set & 1];
+}
+
+static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
+									 __u32 i)
+{
+	return bpf_map_lookup_elem(&service_index, &i);
+}
+
+static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
+									 __u32 i)
+{
+	return bpf_map_lookup_elem(&reverse_index, &i);
+}
+
+static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)
+{
+	return bpf_map_lookup_elem(&services, &i);
+}
+
+static __always_inline const struct lb_backend *lb_backend_row(struct lb_env *env, __u32 i)
+{
+	return bpf_map_lookup_elem(&backends, &i);
+}
+
+static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32 i)
+{
+	return bpf_map_lookup_elem(&hops, &i);
+}
+
+static __always_inline const struct lb_slot_line *lb_slot_line(struct lb_env *env, __u32 i)
+{
+	return bpf_map_lookup_elem(&slots, &i);
+}
+
+static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env *env, __u32 i)
+{
+	return bpf_map_lookup_elem(&slot_times, &i);
+}
+
+static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, __u32 i)
+{
+	return bpf_map_lookup_elem(&connections, &i);
+}
+
+static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
+{
+	__u32 row = env->cpu * lb_meta_row.service_n + i;
+
+	return bpf_map_lookup_elem(&service_counters, &row);
+}
+
+static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
+{
+	__u32 row = env->cpu * lb_meta_row.backend_n + i;
+
+	return bpf_map_lookup_elem(&backend_counters, &row);
+}
+
+static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
+{
+	__u32 row = env->cpu * LB_REASON_LINES + i;
+
+	return bpf_map_lookup_elem(&reason_counters, &row);
+}
+
+// ---- the world outside ----
+
+static __always_inline __u32 lb_now_s(struct lb_env *env)
+{
+	return lb_fixed_now_s ? lb_fixed_now_s : (__u32)(bpf_ktime_get_coarse_ns() / 1000000000);
+}
+
+// What bpf_fib_lookup() returns. It does not tell a missing route from one that is not forwarded
+// (local, broadcast): both are left to the kernel, which answers either as it should.
+static __always_inline enum lb_reason lb_route_reason(long fib)
+{
+	switch (fib) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		return LB_REASON_REPLY;
+	case BPF_FIB_LKUP_RET_BLACKHOLE:
+	case BPF_FIB_LKUP_RET_UNREACHABLE:
+	case BPF_FIB_LKUP_RET_PROHIBIT:
+		return LB_REASON_ROUTE_REFUSED;
+	case BPF_FIB_LKUP_RET_NOT_FWDED:
+	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
+		return LB_REASON_ROUTE_LOCAL;
+	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		return LB_REASON_FORWARDING_OFF;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		return LB_REASON_ROUTE_NEIGHBOUR;
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return LB_REASON_TOO_BIG;
+	default:
+		return LB_REASON_ROUTE_NONE;
+	}
+}
+
+#define LB_AF_INET 2
+#define LB_AF_INET6 10
+
+static __noinline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *q,
+				       struct lb_route_answer *ret)
+{
+	struct bpf_fib_lookup fib = {
+		.l4_protocol = q->protocol,
+		.sport = q->source_port,
+		.dport = q->destination_port,
+		.tot_len = q->ip_len,
+		.ifindex = env->ctx->ingress_ifindex,
+	};
+
+	if (q->family == 4) {
+		fib.family = LB_AF_INET;
+		fib.tos = q->tos;
+		fib.ipv4_src = q->source.words[3];
+		fib.ipv4_dst = q->destination.words[3];
+	} else {
+		fib.family = LB_AF_INET6;
+		fib.flowinfo = __builtin_bswap32((__u32)q->tos << 20);
+		__builtin_memcpy(fib.ipv6_src, q->source.words, sizeof(fib.ipv6_src));
+		__builtin_memcpy(fib.ipv6_dst, q->destination.words, sizeof(fib.ipv6_dst));
+	}
+	ret->reason = lb_route_reason(bpf_fib_lookup(env->ctx, &fib, sizeof(fib), 0));
+	ret->ifindex = fib.ifindex;
+	ret->mtu = fib.mtu_result;
+	__builtin_memcpy(ret->macs, fib.dmac, 6);
+	__builtin_memcpy(ret->macs + 6, fib.smac, 6);
+}
+
+// ---- memory ----
+//
+// BPF (-mcpu=v3) has no loads with acquire or stores with release. On x86 plain ones are that. On
+// other machines the exchange below is a full barrier; and a fingerprint that is read too early
+// or late still has to equal 64 bits of the flow's own hash.
+
+static __always_inline __u64 lb_load64(const __u64 *p)
+{
+	return *(const volatile __u64 *)p;
+}
+
+static __always_inline void lb_store64(__u64 *p, __u64 value)
+{
+	__sync_lock_test_and_set(p, value);
+}
+
+static __always_inline __u64 lb_cas64(__u64 *p, __u64 old, __u64 new)
+{
+	return __sync_val_compare_and_swap(p, old, new);
+}
+
+static __always_inline __u32 lb_get32(const void *p)
+{
+	return *(const __u32 *)p;
+}
+
+static __always_inline __u64 lb_get64(const void *p)
+{
+	return *(const __u64 *)p;
+}
+
+static __always_inline void lb_put32(void *p, __u32 value)
+{
+	*(__u32 *)p = value;
+}
+
+static __always_inline void lb_put64(void *p, __u64 value)
+{
+	*(__u64 *)p = value;
+}
