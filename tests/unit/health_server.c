@@ -88,17 +88,20 @@ static void connection_read(struct bufferevent *b, void *arg)
 static void server_accept(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *s = arg;
-	int conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	unsigned int batch_n = 0;
 	struct bufferevent *b;
+	int conn;
 
-	if (conn < 0)
-		return;
-	s->connections_n++;
-	b = bufferevent_socket_new(s->base, conn, BEV_OPT_CLOSE_ON_FREE);
-	bufferevent_setcb(b, connection_read, NULL, connection_closed, s);
-	bufferevent_enable(b, EV_READ | EV_WRITE);
-	if (s->accepted)
-		s->accepted(s, s->arg);
+	while ((conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		s->connections_n++;
+		if (++batch_n > s->batch_max_n)
+			s->batch_max_n = batch_n;
+		b = bufferevent_socket_new(s->base, conn, BEV_OPT_CLOSE_ON_FREE);
+		bufferevent_setcb(b, connection_read, NULL, connection_closed, s);
+		bufferevent_enable(b, EV_READ | EV_WRITE);
+		if (s->accepted)
+			s->accepted(s, s->arg);
+	}
 }
 
 // ---- a listener ----

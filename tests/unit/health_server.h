@@ -24,8 +24,9 @@ struct server {
 	struct event *event; // NULL: does not accept
 	const char *script;
 	unsigned int connections_n;
-	unsigned int requests_n;		   // answered or not
-	char request[2048];			   // the last one
+	unsigned int batch_max_n; // connections that waited to be accepted, at most
+	unsigned int requests_n;  // answered or not
+	char request[2048];	  // the last one
 	struct bufferevent *held[SERVER_HELD_MAX]; // silent ones, until the end
 	int waiting[4];				   // of server_start_full(): what fills the backlog
 	unsigned int held_n;

@@ -339,6 +339,26 @@ static void a_state_takes_answers_in_a_row(void **state)
 	server_stop(&s);
 }
 
+static void what_is_unknown_is_found_out_faster(void **state)
+{
+	struct model_check check = http_check;
+	struct world *w = *state;
+	struct server known, unknown;
+	struct health_target t[2];
+	struct err e;
+
+	check.rise = check.fall = 1000;
+	assert_int_equal(server_start(&known, w->base, "127.0.0.1", "1"), 0);
+	assert_int_equal(server_start(&unknown, w->base, "127.0.0.1", "1"), 0);
+	t[0] = target_of(&known, "web", &check, HEALTH_UP);
+	t[1] = target_of(&unknown, "web", &check, HEALTH_UNKNOWN);
+	assert_int_equal(health_set_targets(w->health, t, 2, &e), 0);
+	WAIT_FOR(w, unknown.requests_n >= 40);
+	assert_true(known.requests_n < 20);
+	server_stop(&known);
+	server_stop(&unknown);
+}
+
 // ---- lists of targets ----
 
 static void services_share_a_target(void **state)
@@ -426,7 +446,6 @@ static void new_targets_are_not_asked_at_once(void **state)
 	struct model_check checks[N];
 	struct health_target t[N];
 	struct world *w = *state;
-	unsigned int rounds_n = 0;
 	struct server s;
 	struct err e;
 
@@ -439,13 +458,8 @@ static void new_targets_are_not_asked_at_once(void **state)
 		t[i] = target_of(&s, paths[i], &checks[i], HEALTH_UNKNOWN);
 	}
 	assert_int_equal(health_set_targets(w->health, t, N, &e), 0);
-	while (s.requests_n < N) {
-		unsigned int before = s.requests_n;
-
-		event_base_loop(w->base, EVLOOP_ONCE);
-		rounds_n += s.requests_n > before;
-	}
-	assert_true(rounds_n > 10);
+	WAIT_FOR(w, s.requests_n >= N);
+	assert_true(s.batch_max_n < N / 2);
 	server_stop(&s);
 }
 
@@ -525,6 +539,7 @@ int main(void)
 		TEST(http_uses_a_connection_for_each_probe),
 		TEST(http_uses_no_proxy_of_the_environment),
 		TEST(a_state_takes_answers_in_a_row),
+		TEST(what_is_unknown_is_found_out_faster),
 		TEST(services_share_a_target),
 		TEST(a_change_keeps_what_is_known),
 		TEST(a_change_keeps_the_phase),
