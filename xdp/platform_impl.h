@@ -158,8 +158,10 @@ static __always_inline enum lb_reason lb_route_reason(long fib)
 #define LB_AF_INET 2
 #define LB_AF_INET6 10
 
-static __noinline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *q,
-				       struct lb_route_answer *ret)
+// Not in line, for what the mirrored routes answer never comes here. Returns the reason (a function
+// that BPF calls must return a number).
+static __noinline int lb_route_fib(struct lb_env *env, const struct lb_route_query *q,
+				   struct lb_route_answer *ret)
 {
 	struct bpf_fib_lookup fib = {
 		.l4_protocol = q->protocol,
@@ -185,6 +187,13 @@ static __noinline void lb_route_lookup(struct lb_env *env, const struct lb_route
 	ret->mtu = fib.mtu_result;
 	__builtin_memcpy(ret->macs, fib.dmac, 6);
 	__builtin_memcpy(ret->macs + 6, fib.smac, 6);
+	return ret->reason;
+}
+
+static __always_inline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *q,
+					    struct lb_route_answer *ret)
+{
+	lb_route_fib(env, q, ret);
 }
 
 // ---- memory ----

@@ -51,8 +51,8 @@ struct lb_decision {
 	| (__u64)(LB_##verdict == LB_PASS) << LB_REASON_##name
 #define LB_REASON_TRANSMIT_BIT(name, verdict, label, text)                                         \
 	| (__u64)(LB_##verdict == LB_TRANSMIT) << LB_REASON_##name
-#define LB_REASONS_PASS (0 LB_REASONS (LB_REASON_PASS_BIT))
-#define LB_REASONS_TRANSMIT (0 LB_REASONS (LB_REASON_TRANSMIT_BIT))
+#define LB_REASONS_PASS (0 LB_REASONS(LB_REASON_PASS_BIT))
+#define LB_REASONS_TRANSMIT (0 LB_REASONS(LB_REASON_TRANSMIT_BIT))
 _Static_assert(LB_REASON_N <= 64, "a reason is a bit in a word");
 
 static __always_inline enum lb_verdict lb_reason_verdict(enum lb_reason reason)
@@ -164,9 +164,8 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 			.tcp_flags = p->tcp_flags,
 		};
 
-		lb_select_tracked(env, &choice);
+		d->backend = lb_select_tracked(env, &choice);
 		reason = choice.reason;
-		d->backend = choice.backend;
 		d->entry = choice.entry;
 		d->is_tracked = choice.is_tracked;
 		d->is_untracked = choice.is_untracked;

@@ -72,7 +72,7 @@ enum lb_verdict {
 
 enum lb_reason {
 #define LB_REASON_ENUM(name, verdict, label, text) LB_REASON_##name,
-	LB_REASONS (LB_REASON_ENUM)
+	LB_REASONS(LB_REASON_ENUM)
 #undef LB_REASON_ENUM
 		LB_REASON_N,
 };

@@ -105,7 +105,7 @@ static __always_inline int lb_select_track(struct lb_choice *c, struct lb_entry_
 }
 
 // Where the slot asks for it (`lookup` set), or the service does (`always`).
-static __noinline void lb_select_tracked(struct lb_env *env, struct lb_choice *c)
+static __always_inline void lb_select_walk(struct lb_env *env, struct lb_choice *c)
 {
 	// UDP has no SYN: each packet without an entry starts a flow.
 	const int is_start = c->is_syn || (!c->is_tcp && c->tracking == LB_TRACK_ALWAYS);
@@ -141,6 +141,14 @@ static __noinline void lb_select_tracked(struct lb_env *env, struct lb_choice *c
 	c->reason = is_start ? LB_REASON_NEW : LB_REASON_SETTLED;
 	c->backend = backend;
 	c->is_tracked = 1;
+}
+
+// Not in line, for the steady state never comes here. Fills @c's answer; returns c->backend (a
+// function that BPF calls must return a number).
+static __noinline __u32 lb_select_tracked(struct lb_env *env, struct lb_choice *c)
+{
+	lb_select_walk(env, c);
+	return c->backend;
 }
 
 static __always_inline int lb_select_is_tracked(__u8 tracking, __u32 slot_word)

@@ -326,5 +326,5 @@ struct lb_reason_line {
 
 #define LB_TABLE_IS_LINES(name, type, rows)                                                        \
 	_Static_assert(sizeof(type) % LB_LINE_BYTES == 0, #name ": rows are whole lines");
-LB_TABLES (LB_TABLE_IS_LINES)
+LB_TABLES(LB_TABLE_IS_LINES)
 #undef LB_TABLE_IS_LINES
