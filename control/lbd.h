@@ -14,9 +14,8 @@
 #include "control/settings.h"
 #include "control/store.h"
 #include "control/tables.h"
+#include "control/version.h"
 #include "control/xdp.h"
-
-#define LBD_VERSION "0.1.0"
 
 struct api;
 

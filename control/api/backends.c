@@ -121,7 +121,7 @@ int api_backend_put(struct api_request *r, struct err *e)
 int api_backend_patch(struct api_request *r, struct err *e)
 {
 	static const char *const verbs[] = {"enable", "drain", "disable"};
-	struct model_backend *b, before;
+	struct model_backend *b, before = {0};
 	struct target t;
 	char cause[CAUSE_MAX];
 	int code = find_target(r, true, &t, e);

@@ -26,7 +26,7 @@ static void add_reasons(struct evbuffer *to, const struct lbd *d)
 #define REASON_DROP "drop"
 #define REASON_TRANSMIT "transmit"
 #define REASON(name, verdict, label, text) {label, REASON_##verdict},
-		LB_REASONS (REASON)
+		LB_REASONS(REASON)
 #undef REASON
 	};
 

@@ -19,7 +19,7 @@ struct rate {
 
 static const enum lb_verdict verdicts[] = {
 #define VERDICT(name, verdict, label, text) LB_##verdict,
-	LB_REASONS (VERDICT)
+	LB_REASONS(VERDICT)
 #undef VERDICT
 };
 

@@ -20,10 +20,10 @@ struct api_request {
 	struct lbd *d;
 	struct evhttp_request *http;
 	enum evhttp_cmd_type method; // HEAD reads as GET here
-	bool is_public;              // came by the read-only listener
+	bool is_public;		     // came by the read-only listener
 	char *args[API_ARGS_MAX];    // what stands for {} in the row's path, decoded
-	struct evkeyvalq query;      // decoded; only names that the row allows
-	const char *body;            // [body_len]; not NUL-terminated
+	struct evkeyvalq query;	     // decoded; only names that the row allows
+	const char *body;	     // [body_len]; not NUL-terminated
 	size_t body_len;
 };
 
@@ -33,7 +33,7 @@ typedef int (*api_fn)(struct api_request *r, struct err *e);
 struct api_route {
 	const char *path;  // "/v1/services/{}/backends/{}"
 	const char *query; // the parameters that it takes, separated by spaces; NULL: none
-	bool is_public;    // GET is served on the read-only listener too
+	bool is_public;	   // GET is served on the read-only listener too
 	api_fn get, put, patch, post, del;
 };
 
@@ -72,8 +72,8 @@ int reply_problem(struct api_request *r, int status, const struct err *e);
 
 // ---- changes ----
 
-// Runs lbd_change() with the request's dry_run, force, If-Match; takes @after over. force_always: the
-// request names what goes, so it needs no force. *ret_plan is the caller's. As lbd_change().
+// Runs lbd_change() with the request's dry_run, force, If-Match; takes @after over. force_always:
+// the request names what goes, so it needs no force. *ret_plan is the caller's. As lbd_change().
 int change_run(struct api_request *r, struct model *after, const char *cause, bool force_always,
 	       struct plan **ret_plan, struct err *e);
 // {"generation", "plan"}, with ETag. Frees @plan.

@@ -201,7 +201,7 @@ static int open_unix(struct api *a, int *ret_fd, struct err *e)
 	const struct settings *s = a->d->settings;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	mode_t mask;
-	gid_t group;
+	gid_t group = 0;
 	int fd, code = lookup_group(s->socket_group, &group, e);
 
 	if (code)

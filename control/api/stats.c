@@ -14,7 +14,7 @@ static const struct {
 #define DROP_NAME "drop"
 #define TRANSMIT_NAME "transmit"
 #define REASON(name, verdict, label, text) {label, verdict##_NAME, text, LB_##verdict},
-	LB_REASONS (REASON)
+	LB_REASONS(REASON)
 #undef REASON
 };
 

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// lbctl backend ...: list, add, set, drain, enable, disable, remove.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/address.h"
+#include "tools/lbctl/lbctl.h"
+
+// ---- showing ----
+
+// What keeps it from taking new connections, or what else should be known.
+static void note_of(const json_t *b, char *buf, size_t buf_len)
+{
+	const char *why_not = json_text(b, "why_not"), *cause = json_text(b, "cause");
+	const json_t *since = json_object_get(b, "health_seconds");
+	char age[SHOW_MAX];
+
+	*buf = '\0';
+	if (json_flag(b, "leaving"))
+		snprintf(buf, buf_len, "leaving, gone within %s",
+			 show_age(json_number(b, "leaves_within_seconds"), age));
+	else if (!strcmp(json_text(b, "health"), "down") && *cause)
+		snprintf(buf, buf_len, "%s%s%s", cause, json_is_number(since) ? ", for " : "",
+			 json_is_number(since) ? show_age(json_number_value(since), age) : "");
+	else if (!strcmp(json_text(b, "health"), "unknown") && *cause)
+		snprintf(buf, buf_len, "%s", cause);
+	else if (strcmp(why_not, "disabled") && strcmp(why_not, "draining"))
+		snprintf(buf, buf_len, "%s", why_not);
+}
+
+int show_backends(const json_t *list, bool with_service)
+{
+	static const struct column columns[] = {{"SERVICE"},
+						{"BACKEND"},
+						{"STATE"},
+						{"HEALTH"},
+						{"WEIGHT", .is_right = true},
+						{"SHARE", .is_right = true},
+						{"TRACKED", .is_right = true},
+						{"UNTRACKED", .is_right = true},
+						{"NOTE", .wraps = true}};
+	const struct column *first = with_service ? columns : columns + 1;
+	struct libscols_table *t = show_table_new(first, with_service ? 9 : 8);
+	json_t *b;
+	size_t i;
+
+	json_array_foreach (list, i, b) {
+		const json_t *untracked = json_object_get(b, "last_untracked_seconds");
+		char weight[SHOW_MAX], share[SHOW_MAX], tracked[SHOW_MAX], age[SHOW_MAX], note[192];
+		const char *cells[9] = {json_text(b, "service"),
+					json_text(b, "backend"),
+					json_flag(b, "leaving") ? "leaving" : json_text(b, "state"),
+					json_text(b, "health"),
+					show_whole(json_whole(b, "weight"), weight),
+					show_share(json_number(b, "slots_share"), share),
+					show_whole(json_whole(b, "tracked"), tracked),
+					json_is_number(untracked)
+						? show_age(json_number_value(untracked), age)
+						: "-",
+					note};
+
+		note_of(b, note, sizeof(note));
+		show_table_add(t, with_service ? cells : cells + 1);
+	}
+	return show_table_print(t);
+}
+
+int command_backend_list(const struct lbctl *l, const struct args *a)
+{
+	char *path =
+		a->words_n ? http_path("/v1/services/%", a->words[0]) : http_path("/v1/services");
+	json_t *answer, *service, *list = json_array();
+	size_t i;
+	int status = http_get(l, path, &answer);
+
+	free(path);
+	if (status) {
+		json_decref(list);
+		return status;
+	}
+	if (a->words_n)
+		json_array_extend(list, json_object_get(answer, "backends"));
+	json_array_foreach (json_object_get(answer, "services"), i, service)
+		json_array_extend(list, json_object_get(service, "backends"));
+	json_decref(answer);
+	if (l->is_json)
+		return show_json(json_pack("{s:o}", "backends", list));
+	status = show_backends(list, true);
+	json_decref(list);
+	return status;
+}
+
+// ---- changing ----
+
+json_t *backend_body(const char *text)
+{
+	struct lb_address address;
+	char lone[ADDRESS_TEXT_MAX];
+	json_t *body = json_object();
+	uint16_t port;
+
+	// What is no address goes to lbd as it is, for its sentence.
+	if (address_parse_port(text, &address, &port)) {
+		json_object_set_new(body, "address", json_string(text));
+		return body;
+	}
+	json_object_set_new(body, "address", json_string(address_render(&address, lone)));
+	if (port)
+		json_object_set_new(body, "port", json_integer(port));
+	return body;
+}
+
+int send_change(const struct lbctl *l, const char *method, char *path, const char *header,
+		json_t *body)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct http_request q = {.method = method,
+				 .path = path,
+				 .header = header,
+				 .body = text,
+				 .body_len = text ? strlen(text) : 0};
+	json_t *answer;
+	int status = http_call(l, &q, &answer, NULL);
+
+	json_decref(body);
+	free(text);
+	free(path);
+	return status ? status : show_change(l, answer);
+}
+
+// The path of the backend that the words name; @query: what follows, with %-arguments done.
+static char *path_of(const struct args *a, const char *query)
+{
+	char *path = http_path("/v1/services/%/backends/%", a->words[0], a->words[1]);
+	char *with_query = NULL;
+	bool is_dry_run = args_get(a, "dry-run");
+
+	if (path &&
+	    asprintf(&with_query, "%s%s%s%s%s", path, is_dry_run || *query ? "?" : "",
+		     is_dry_run ? "dry_run=1" : "", is_dry_run && *query ? "&" : "", query) < 0)
+		with_query = NULL;
+	free(path);
+	return with_query;
+}
+
+// The options weight and state as a body; NULL: explained.
+static json_t *body_of_options(const struct args *a)
+{
+	const char *weight = args_get(a, "weight"), *state = args_get(a, "state");
+	json_t *body = json_object();
+	char *end = NULL;
+
+	if (weight) {
+		long number = strtol(weight, &end, 10);
+
+		if (end == weight || *end) {
+			json_decref(body);
+			fail(EXIT_USAGE, "--weight must be a whole number, is %s", weight);
+			return NULL;
+		}
+		json_object_set_new(body, "weight", json_integer(number));
+	}
+	if (state)
+		json_object_set_new(body, "state", json_string(state));
+	return body;
+}
+
+int command_backend_add(const struct lbctl *l, const struct args *a)
+{
+	json_t *body = body_of_options(a);
+
+	if (!body)
+		return EXIT_USAGE;
+	return send_change(l, "PUT", path_of(a, ""), "If-None-Match: *", body);
+}
+
+int command_backend_set(const struct lbctl *l, const struct args *a)
+{
+	json_t *body = body_of_options(a);
+
+	if (!body)
+		return EXIT_USAGE;
+	if (!json_object_size(body)) {
+		json_decref(body);
+		return fail(EXIT_USAGE, "backend set needs --weight or --state");
+	}
+	return send_change(l, "PATCH", path_of(a, ""), NULL, body);
+}
+
+static int set_state(const struct lbctl *l, const struct args *a, const char *state)
+{
+	return send_change(l, "PATCH", path_of(a, ""), NULL, json_pack("{s:s}", "state", state));
+}
+
+int command_backend_drain(const struct lbctl *l, const struct args *a)
+{
+	return set_state(l, a, "drain");
+}
+
+int command_backend_enable(const struct lbctl *l, const struct args *a)
+{
+	return set_state(l, a, "enabled");
+}
+
+int command_backend_disable(const struct lbctl *l, const struct args *a)
+{
+	return set_state(l, a, "disabled");
+}
+
+int command_backend_remove(const struct lbctl *l, const struct args *a)
+{
+	const char *timeout = args_get(a, "timeout");
+	char query[64] = "";
+	uint64_t timeout_s;
+
+	if (timeout && args_get(a, "now"))
+		return fail(EXIT_USAGE, "--timeout and --now exclude each other");
+	if (timeout && args_parse_duration(timeout, &timeout_s))
+		return fail(EXIT_USAGE,
+			    "--timeout must be a duration such as 30s, 15m or 1h, is %s", timeout);
+	if (timeout)
+		snprintf(query, sizeof(query), "timeout=%llu", (unsigned long long)timeout_s);
+	return send_change(l, "DELETE", path_of(a, args_get(a, "now") ? "now=1" : query), NULL,
+			   NULL);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// lbctl status, events, version: what an operator asks first.
+#include <stdio.h>
+#include <string.h>
+
+#include "control/version.h"
+#include "tools/lbctl/lbctl.h"
+
+static void print_interfaces(const json_t *answer)
+{
+	const json_t *list = json_object_get(answer, "interfaces");
+	json_t *item;
+	size_t i;
+
+	printf("interfaces  ");
+	json_array_foreach (list, i, item)
+		printf("%s%s %s", i ? ", " : "", json_text(item, "name"),
+		       json_flag(item, "attached") ? json_text(item, "xdp") : "NOT ATTACHED");
+	printf("%s\n", json_array_size(list) ? "" : "none");
+	json_array_foreach (list, i, item) {
+		if (*json_text(item, "warning"))
+			printf("warning     %s: %s\n", json_text(item, "name"),
+			       json_text(item, "warning"));
+	}
+}
+
+// Each backend of a service that should get connections and does not.
+static void print_trouble(const json_t *service)
+{
+	json_t *b;
+	size_t i, shown_n = 0;
+
+	json_array_foreach (json_object_get(service, "backends"), i, b) {
+		const char *why = json_text(b, "why_not"), *cause = json_text(b, "cause");
+		char age[SHOW_MAX];
+		const json_t *since = json_object_get(b, "health_seconds");
+
+		if (!*why || json_flag(b, "leaving"))
+			continue;
+		printf("%-11s %s %s: %s%s%s%s%s%s\n", shown_n++ ? "" : json_text(service, "state"),
+		       json_text(service, "name"), json_text(b, "backend"), why, *cause ? " (" : "",
+		       cause, *cause ? ")" : "", json_is_number(since) ? " for " : "",
+		       json_is_number(since) ? show_age(json_number_value(since), age) : "");
+	}
+	if (!shown_n)
+		printf("%-11s %s: it has no backend\n", json_text(service, "state"),
+		       json_text(service, "name"));
+}
+
+static void print_services(const json_t *answer)
+{
+	const json_t *services = json_object_get(answer, "services");
+	long long not_up_n = json_whole(services, "degraded") + json_whole(services, "down");
+	const json_t *not_up = json_object_get(services, "not_up");
+	json_t *service;
+	size_t i;
+
+	printf("services    %lld up, %lld degraded, %lld down\n",
+	       (long long)json_whole(services, "up"), (long long)json_whole(services, "degraded"),
+	       (long long)json_whole(services, "down"));
+	json_array_foreach (not_up, i, service)
+		print_trouble(service);
+	if (not_up_n > (long long)json_array_size(not_up))
+		printf("            and %lld more; `lbctl service list` shows all\n",
+		       not_up_n - (long long)json_array_size(not_up));
+}
+
+static void print_traffic(const json_t *answer)
+{
+	static const char *const kinds[] = {"forwarded", "passed", "dropped"};
+	const json_t *rates = json_object_get(answer, "packets_per_second");
+	const json_t *totals = json_object_get(answer, "packets");
+
+	printf("packets/s   ");
+	for (int i = 0; i < 3; i++) {
+		char rate[SHOW_MAX];
+
+		printf("%s%s %s", i ? ", " : "",
+		       json_is_number(json_object_get(rates, kinds[i]))
+			       ? show_rate(json_number(rates, kinds[i]), rate)
+			       : "-",
+		       kinds[i]);
+	}
+	printf("\ndrops       %lld in all%s\n", (long long)json_whole(totals, "dropped"),
+	       json_whole(totals, "dropped") ? "; `lbctl drops` says why" : "");
+}
+
+int command_status(const struct lbctl *l, const struct args *a)
+{
+	json_t *answer, *warning;
+	char age[SHOW_MAX];
+	size_t i;
+	int status = http_get(l, "/v1/status", &answer);
+
+	if (status || l->is_json)
+		return status ? status : show_json(answer);
+	printf("lbd         %s, %s, generation %lld, up %s\n", json_text(answer, "version"),
+	       json_text(answer, "dataplane"), (long long)json_whole(answer, "generation"),
+	       show_age(json_number(answer, "uptime_seconds"), age));
+	print_interfaces(answer);
+	print_services(answer);
+	print_traffic(answer);
+	json_array_foreach (json_object_get(answer, "warnings"), i, warning)
+		printf("warning     %s\n", json_string_value(warning));
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+int command_events(const struct lbctl *l, const struct args *a)
+{
+	json_t *answer, *event;
+	size_t i;
+	int status = http_get(l, "/v1/events", &answer);
+
+	if (status || l->is_json)
+		return status ? status : show_json(answer);
+	json_array_foreach (json_object_get(answer, "events"), i, event) {
+		const char *service = json_text(event, "service");
+		const char *backend = json_text(event, "backend");
+
+		printf("%s %-7s %s%s%s%s%s\n", json_text(event, "time"), json_text(event, "kind"),
+		       service, *service && *backend ? " " : "", backend,
+		       *service || *backend ? ": " : "", json_text(event, "text"));
+	}
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+int command_version(const struct lbctl *l, const struct args *a)
+{
+	struct http_request q = {.path = "/v1/status", .is_silent = true};
+	json_t *answer = NULL;
+	const char *lbd = NULL;
+
+	// lbctl's own version is known without lbd.
+	if (!http_call(l, &q, &answer, NULL))
+		lbd = json_text(answer, "version");
+	if (l->is_json)
+		show_json(json_pack("{s:s, s:s?}", "lbctl", LBD_VERSION, "lbd", lbd));
+	else
+		printf("lbctl %s\nlbd %s\n", LBD_VERSION, lbd ? lbd : "not reachable");
+	json_decref(answer);
+	return EXIT_DONE;
+}
