@@ -205,25 +205,33 @@ size_t args_distance(const char *a, const char *b)
 	return row[b_len];
 }
 
+// Of one word: SIZE_MAX where it is too far off to be meant.
+static size_t word_distance(const char *typed, const char *word)
+{
+	size_t distance = args_distance(typed, word);
+
+	return distance <= 2 && distance < strlen(word) ? distance : SIZE_MAX;
+}
+
 const struct command *args_suggest(int argc, char *const *argv)
 {
 	const struct command *best = NULL;
-	size_t best_distance = 4;
-	char typed[128];
+	size_t best_distance = SIZE_MAX;
 
 	for (const struct command *c = commands; c->name; c++) {
-		bool has_two = strchr(c->name, ' ') && argc > 1;
-		size_t distance;
+		size_t first_len = strcspn(c->name, " "), distance, rest;
+		bool has_two = c->name[first_len] && argc > 1;
+		char first[32];
 
 		if (!c->summary)
 			continue;
-		snprintf(typed, sizeof(typed), "%s%s%s", argv[0], has_two ? " " : "",
-			 has_two ? argv[1] : "");
-		distance = args_distance(typed, c->name);
-		if (distance < best_distance && distance < strlen(c->name) / 2 + 1) {
-			best_distance = distance;
-			best = c;
-		}
+		snprintf(first, sizeof(first), "%.*s", (int)first_len, c->name);
+		distance = word_distance(argv[0], first);
+		rest = has_two ? word_distance(argv[1], c->name + first_len + 1) : 0;
+		if (distance == SIZE_MAX || rest == SIZE_MAX || distance + rest >= best_distance)
+			continue;
+		best_distance = distance + rest;
+		best = c;
 	}
 	return best;
 }
