@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// tools/lbctl/args.c and show.c: the command line by a table, nearest names,
-// durations, and numbers for people.
+// tools/lbctl/args.c and show.c: the command line by a table, nearest
+// names, and numbers for people.
 #include "tools/lbctl/lbctl.h" // first: cmocka has a macro fail()
 
 #include <setjmp.h>
@@ -166,28 +166,6 @@ static void the_nearest_is_suggested(void **state)
 
 		assert_int_equal(c ? (int)(c - commands) : -1, cases[i].row);
 	}
-	assert_int_equal(args_distance("kitten", "sitting"), 3);
-	assert_int_equal(args_distance("", "abc"), 3);
-	assert_int_equal(args_distance("abc", "abc"), 0);
-}
-
-static void durations(void **state)
-{
-	static const struct {
-		const char *text;
-		uint64_t seconds;
-	} cases[] = {{"0s", 0},	   {"1s", 1},	 {"250ms", 1},	{"1500ms", 2},
-		     {"15m", 900}, {"1h", 3600}, {"2d", 172800}};
-	static const char *const bad[] = {"",	 "s",	"5",	"-1s", "+1s",	      " 1s",
-					  "1 s", "1s ", "1.5s", "1w",  "99999999999h"};
-	uint64_t seconds;
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		assert_int_equal(args_parse_duration(cases[i].text, &seconds), 0);
-		assert_int_equal(seconds, cases[i].seconds);
-	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		assert_int_equal(args_parse_duration(bad[i], &seconds), -EINVAL);
 }
 
 static void numbers_are_for_people(void **state)
@@ -218,7 +196,6 @@ int main(void)
 		cmocka_unit_test(wrong_usage_is_refused),
 		cmocka_unit_test(globals_come_before_the_command),
 		cmocka_unit_test(the_nearest_is_suggested),
-		cmocka_unit_test(durations),
 		cmocka_unit_test(numbers_are_for_people),
 	};
 

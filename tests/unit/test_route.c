@@ -84,7 +84,7 @@ static void other_paths_find_none(void **state)
 		{"/v1", -ENOENT},
 		{"/v1/status/", -ENOENT},
 		{"/v1/statu", -ENOENT},
-		{"/v1/statuss", -ENOENT},
+		{"/v1/statusx", -ENOENT},
 		{"//v1/status", -ENOENT},
 		{"/v1/services", -ENOENT},
 		{"/v1/services/", -ENOENT},
