@@ -41,7 +41,7 @@ int show_backends(const json_t *list, bool with_service)
 						{"SHARE", .is_right = true},
 						{"TRACKED", .is_right = true},
 						{"UNTRACKED", .is_right = true},
-						{"NOTE", .wraps = true}};
+						{"NOTE"}};
 	const struct column *first = with_service ? columns : columns + 1;
 	struct libscols_table *t = show_table_new(first, with_service ? 9 : 8);
 	json_t *b;

@@ -128,7 +128,7 @@ bool json_flag(const json_t *o, const char *key);
 
 struct column {
 	const char *name;
-	bool is_right, wraps;
+	bool is_right;
 };
 struct libscols_table *show_table_new(const struct column *columns, size_t columns_n);
 // @cells: one a column; NULL cells are empty.
