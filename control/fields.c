@@ -414,8 +414,8 @@ static int decode_members(struct decoder *d, const struct fields *fields, const 
 		const struct field *f = &fields->list[i];
 		struct path missing = {.up = p, .key = f->key};
 		bool is_known = d->mode.has_identity && !p;
-		bool is_needed = f->flags & FIELD_REQUIRED ||
-				 (f->flags & FIELD_IDENTITY && !is_known);
+		bool is_needed =
+			f->flags & FIELD_REQUIRED || (f->flags & FIELD_IDENTITY && !is_known);
 		char expected[256];
 
 		if (is_needed && !(given >> i & 1))

@@ -21,7 +21,7 @@
 
 enum health_state { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
 
-#define PUBLISH_GRACE_S 2          // after this, every packet that could have read a row is done
+#define PUBLISH_GRACE_S 2 // after this, every packet that could have read a row is done
 #define PUBLISH_LEAVE_DEFAULT_S 3600
 
 struct publisher;
@@ -47,8 +47,9 @@ int publisher_apply(struct publisher *p, const struct model *m, uint32_t now_s, 
 
 // Cuts a leaving backend at once (`remove --now`), or sets by when it goes. Call after the apply
 // that removed it. -ENOENT where it is not leaving.
-int publisher_set_deadline(struct publisher *p, const char *service, const struct lb_address *address,
-			   uint16_t port, uint32_t deadline_s, uint32_t now_s);
+int publisher_set_deadline(struct publisher *p, const char *service,
+			   const struct lb_address *address, uint16_t port, uint32_t deadline_s,
+			   uint32_t now_s);
 
 // Both: no such backend is no error (it has just gone). @backend as the model names it.
 void publisher_set_health(struct publisher *p, const char *service,
@@ -64,7 +65,7 @@ void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 // Routes for the replies of nat, longest prefix first; the publisher finds rows for the hops.
 struct publisher_route {
 	struct prefix prefix;
-	uint32_t kind; // enum lb_route_kind
+	uint32_t kind;		  // enum lb_route_kind
 	struct publisher_hop hop; // LB_ROUTE_HOP
 };
 void publisher_set_routes(struct publisher *p, const struct publisher_route *routes,
@@ -91,18 +92,20 @@ struct publisher_backend_view {
 	bool has_check;
 	bool hop_resolved;
 	bool leaving;
-	uint32_t deadline_s;          // leaving: when it goes at the latest
-	uint32_t slots;               // of all its rings: slots whose current it is
-	uint32_t slots_n;             // slots of all its rings
-	uint32_t settled_slots;       // slots in transition whose settled it is
-	uint32_t tracked;             // unexpired entries, as of the last whole sweep
-	uint32_t last_untracked_s;    // when an untracked packet last may have gone to it; 0: never
+	uint32_t deadline_s;	   // leaving: when it goes at the latest
+	uint32_t slots;		   // of all its rings: slots whose current it is
+	uint32_t slots_n;	   // slots of all its rings
+	uint32_t settled_slots;	   // slots in transition whose settled it is
+	uint32_t tracked;	   // unexpired entries, as of the last whole sweep
+	uint32_t last_untracked_s; // when an untracked packet last may have gone to it; 0: never
 	struct lb_backend_counters counters; // summed over CPUs, since the row was made
 };
 
-// Calls @fn for each backend of @service (NULL: of all), leaving ones last. @fn returns false to stop.
+// Calls @fn for each backend of @service (NULL: of all), leaving ones last. @fn returns false to
+// stop.
 void publisher_each_backend(const struct publisher *p, const char *service,
-			    bool (*fn)(const struct publisher_backend_view *view, void *arg), void *arg);
+			    bool (*fn)(const struct publisher_backend_view *view, void *arg),
+			    void *arg);
 
 struct publisher_service_view {
 	uint32_t row4, row6; // 0: no VIP of that family

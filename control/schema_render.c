@@ -73,8 +73,7 @@ static void write_inline(FILE *out, json_t *value)
 
 	if (json_is_array(value)) {
 		fputc('[', out);
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach (value, i, item) {
 			fputs(comma, out);
 			write_inline(out, item);
 			comma = ", ";
@@ -82,8 +81,7 @@ static void write_inline(FILE *out, json_t *value)
 		fputc(']', out);
 	} else if (json_is_object(value)) {
 		fputc('{', out);
-		json_object_foreach(value, key, item)
-		{
+		json_object_foreach (value, key, item) {
 			fprintf(out, "%s%s: ", comma, key);
 			write_inline(out, item);
 			comma = ", ";
@@ -105,8 +103,7 @@ static void write_service(FILE *out, json_t *service)
 	json_t *value, *item;
 	size_t i;
 
-	json_object_foreach(service, key, value)
-	{
+	json_object_foreach (service, key, value) {
 		fprintf(out, "%s%s:", indent, key);
 		indent = "    ";
 		if (!is_list_of_maps(value)) {
@@ -116,8 +113,7 @@ static void write_service(FILE *out, json_t *service)
 			continue;
 		}
 		fputc('\n', out);
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach (value, i, item) {
 			fputs("      - ", out);
 			write_inline(out, item);
 			fputc('\n', out);
@@ -137,7 +133,8 @@ char *schema_render_yaml(const struct model *m)
 	out = open_memstream(&text, &len);
 	if (out) {
 		fputs(m->services_n ? "services:\n" : "services: []\n", out);
-		json_array_foreach(services, i, service) write_service(out, service);
+		json_array_foreach (services, i, service)
+			write_service(out, service);
 		if (fclose(out) != 0) {
 			free(text);
 			text = NULL;

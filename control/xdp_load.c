@@ -74,7 +74,7 @@ static int reuse_maps(struct bpf_object *object, const struct tables *t, struct 
 	size_t i = 0;
 
 #define TABLE_NAME(table, type, rows) #table,
-	static const char *const names[] = {LB_TABLES (TABLE_NAME)};
+	static const char *const names[] = { LB_TABLES(TABLE_NAME) };
 #undef TABLE_NAME
 	for (i = 0; i < t->n; i++) {
 		struct bpf_map *map = find_map(object, names[i]);
