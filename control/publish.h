@@ -76,8 +76,16 @@ void publisher_set_vip_of_host(struct publisher *p, const struct lb_address *vip
 // One small step of sweeping and settling: reads at most @lines lines of connections (or slots),
 // retires and frees what is due. Call it from a timer; a step of 4096 lines takes well under a
 // millisecond. Returns true while any slot has `lookup` set, anything is leaving or retired: while
-// false, it may be called rarely. publisher_sweep_all() does whole rounds (tests).
+// false, it may be called rarely, but must be: what has expired is cleared in days, not months.
 bool publisher_sweep(struct publisher *p, uint32_t lines, uint32_t now_s);
+// Finishes the round, then does a whole one.
+bool publisher_sweep_all(struct publisher *p, uint32_t now_s);
+
+// Between the two, rings wait: many changes at once (hops and health at start) then build each ring
+// once, and a backend that would get all slots for a moment does not. Rows and flags do not wait.
+// Pairs may be nested; the last release updates the rings.
+void publisher_hold(struct publisher *p);
+void publisher_release(struct publisher *p, uint32_t now_s);
 
 // ---- what is shown ----
 

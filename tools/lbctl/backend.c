@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "control/address.h"
-#include "control/duration.h"
 #include "tools/lbctl/lbctl.h"
 
 // ---- showing ----
@@ -41,7 +40,7 @@ int show_backends(const json_t *list, bool with_service)
 						{"SHARE", .is_right = true},
 						{"TRACKED", .is_right = true},
 						{"UNTRACKED", .is_right = true},
-						{"NOTE"}};
+						{"NOTE", .wraps = true}};
 	const struct column *first = with_service ? columns : columns + 1;
 	struct libscols_table *t = show_table_new(first, with_service ? 9 : 8);
 	json_t *b;
@@ -214,16 +213,15 @@ int command_backend_remove(const struct lbctl *l, const struct args *a)
 {
 	const char *timeout = args_get(a, "timeout");
 	char query[64] = "";
-	uint64_t timeout_ns;
+	uint64_t timeout_s;
 
 	if (timeout && args_get(a, "now"))
 		return fail(EXIT_USAGE, "--timeout and --now exclude each other");
-	if (timeout && duration_parse(timeout, &timeout_ns))
+	if (timeout && args_parse_duration(timeout, &timeout_s))
 		return fail(EXIT_USAGE,
 			    "--timeout must be a duration such as 30s, 15m or 1h, is %s", timeout);
 	if (timeout)
-		snprintf(query, sizeof(query), "timeout=%llu",
-			 (unsigned long long)((timeout_ns + DURATION_S_NS - 1) / DURATION_S_NS));
+		snprintf(query, sizeof(query), "timeout=%llu", (unsigned long long)timeout_s);
 	return send_change(l, "DELETE", path_of(a, args_get(a, "now") ? "now=1" : query), NULL,
 			   NULL);
 }
