@@ -5,13 +5,24 @@ BUILD := build
 DESTDIR ?=
 PREFIX ?= /usr
 
-.PHONY: all debug test bench demo lint format install uninstall clean
+.PHONY: all help debug test bench demo lint format install uninstall clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 
+help:
+	@echo 'make            builds into $(BUILD)/'
+	@echo 'make debug      the same with sanitizers, into $(BUILD)/debug/'
+	@echo 'make test       tools/test: every test'
+	@echo 'make lint       tools/test lint: the checks of the sources'
+	@echo 'make demo       tools/demo: the main job on real traffic'
+	@echo 'make bench      tools/bench: throughput and cost'
+	@echo 'make format     lays the C sources out as .clang-format says'
+	@echo 'make install    PREFIX (/usr) and DESTDIR are honoured'
+	@echo 'make uninstall, make clean'
+
 $(BUILD)/build.ninja:
-	meson setup --prefix $(PREFIX) $(BUILD)
+	meson setup $(BUILD)
 
 # With AddressSanitizer and UndefinedBehaviorSanitizer, beside the other build.
 debug: $(BUILD)/debug/build.ninja
@@ -37,7 +48,8 @@ format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 install: all
-	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+	meson configure --prefix $(PREFIX) $(BUILD)
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD)
 
 uninstall:
 	ninja -C $(BUILD) uninstall

@@ -14,7 +14,7 @@
 
 struct prefix {
 	struct lb_address address; // host bits clear, unless the user of it says else
-	uint8_t len;               // of the family's own length: 0 to 32, or 0 to 128
+	uint8_t len;		   // of the family's own length: 0 to 32, or 0 to 128
 };
 
 // Parses "10.0.0.1" or "2001:db8::1" (no zone, no port, no prefix). 0 or -EINVAL.

@@ -10,15 +10,14 @@
 #include <stddef.h>
 
 struct err {
-	int code;        // negative errno
-	int line;        // 1-based line of the input; 0: none
+	int code;	 // negative errno
+	int line;	 // 1-based line of the input; 0: none
 	char field[128]; // "services[2].backends[0].weight"; "": none
-	char text[384];  // without field and line
+	char text[384];	 // without field and line
 };
 
 // Each fills @e and returns @code.
-int err_set(struct err *e, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+int err_set(struct err *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int err_set_field(struct err *e, int code, int line, const char *field, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 

@@ -31,11 +31,11 @@ struct lbd {
 	struct events *events;
 	struct api *api;
 	struct model *model; // the running one; never NULL
-	uint64_t started_ns;  // CLOCK_MONOTONIC
+	uint64_t started_ns; // CLOCK_MONOTONIC
 };
 
 struct lbd_change {
-	const char *cause;      // for the history: "apply"
+	const char *cause; // for the history: "apply"
 	bool dry_run;
 	bool force;
 	uint64_t if_generation; // refuse with -ESTALE unless this is the running one; 0: any
@@ -44,8 +44,8 @@ struct lbd_change {
 // Makes the services what @after says: validates, plans, checks for room and network (l2 on a
 // connected network), keeps the generation, then publishes and sets checks, watches and VIPs. Takes
 // @after over (frees it on failure and dry run). *ret_plan (NULL: not wanted) is the caller's.
-// 0, or with @e filled: -EINVAL, -ESTALE, -EPERM (needs force), -ENOSPC (a table is full), -EIO (disk).
-// A change that changes nothing keeps the generation.
+// 0, or with @e filled: -EINVAL, -ESTALE, -EPERM (needs force), -ENOSPC (a table is full), -EIO
+// (disk). A change that changes nothing keeps the generation.
 int lbd_change(struct lbd *d, struct model *after, const struct lbd_change *how,
 	       struct plan **ret_plan, struct err *e);
 

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/core/hash.h"
+
 #define WORD_BITS 64
 
 // A backend's walk over its permutation.
@@ -47,43 +49,17 @@ bool maglev_is_prime(uint32_t n)
 	return true;
 }
 
-static uint64_t rotl(uint64_t x, int n)
-{
-	return x << n | x >> (WORD_BITS - n);
-}
-
-static void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[2] += v[3];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[1];
-	v[0] += v[3];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] = rotl(v[2], 32);
-}
-
-// SipHash-2-4 of address and port.
+// Of address and port (18 bytes), by the dataplane's own keyed hash.
 static uint64_t hash_backend(const struct maglev_backend *b, const uint64_t key[2])
 {
-	const uint64_t words[3] = {b->address.halves[0], b->address.halves[1],
-				   (uint64_t)18 << 56 | b->port};
-	uint64_t v[4] = {key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull,
-			 key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull};
+	const __u64 sip_key[2] = {key[0], key[1]};
+	struct lb_sip s;
 
-	for (size_t i = 0; i < 3; i++) {
-		v[3] ^= words[i];
-		sip_round(v);
-		sip_round(v);
-		v[0] ^= words[i];
-	}
-	v[2] ^= 0xff;
-	for (int i = 0; i < 4; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
+	lb_sip_init(&s, sip_key);
+	lb_sip_absorb(&s, b->address.halves[0], LB_SIP_C);
+	lb_sip_absorb(&s, b->address.halves[1], LB_SIP_C);
+	lb_sip_absorb(&s, (uint64_t)18 << 56 | b->port, LB_SIP_C);
+	return lb_sip_finish(&s, LB_SIP_D);
 }
 
 // Greatest weight first; then by hash; address and port only where hashes collide.

@@ -12,9 +12,9 @@
 
 struct maglev_backend {
 	struct lb_address address;
-	uint16_t port;     // host order
-	uint32_t weight;   // 0: no slot
-	uint32_t value;    // what is written into the slots: a backend row
+	uint16_t port;	 // host order
+	uint32_t weight; // 0: no slot
+	uint32_t value;	 // what is written into the slots: a backend row
 };
 
 // Fills @slots with a backend's value each; slots in proportion to weights. Depends on addresses,

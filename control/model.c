@@ -33,20 +33,21 @@ void model_free(struct model *m)
 	free(m);
 }
 
-// Deep; on failure *ret owns nothing.
-static int service_copy(const struct model_service *s, struct model_service *ret)
+int model_service_copy(const struct model_service *s, struct model_service *ret)
 {
-	*ret = *s;
-	ret->check.path = s->check.path ? strdup(s->check.path) : NULL;
-	ret->check.host = s->check.host ? strdup(s->check.host) : NULL;
-	ret->backends = calloc(s->backends_n + 1, sizeof(*s->backends));
-	if (!ret->backends || (s->check.path && !ret->check.path) ||
-	    (s->check.host && !ret->check.host)) {
-		model_service_fini(ret);
+	struct model_service copy = *s;
+
+	copy.check.path = s->check.path ? strdup(s->check.path) : NULL;
+	copy.check.host = s->check.host ? strdup(s->check.host) : NULL;
+	copy.backends = calloc(s->backends_n + 1, sizeof(*s->backends));
+	if (!copy.backends || (s->check.path && !copy.check.path) ||
+	    (s->check.host && !copy.check.host)) {
+		model_service_fini(&copy);
 		return -ENOMEM;
 	}
 	if (s->backends_n)
-		memcpy(ret->backends, s->backends, s->backends_n * sizeof(*s->backends));
+		memcpy(copy.backends, s->backends, s->backends_n * sizeof(*s->backends));
+	*ret = copy;
 	return 0;
 }
 
@@ -63,7 +64,7 @@ struct model *model_copy(const struct model *m)
 	for (size_t i = 0; i < m->services_n; i++) {
 		struct model_service *s = &copy->services[i];
 
-		if (service_copy(&m->services[i], s) < 0)
+		if (model_service_copy(&m->services[i], s) < 0)
 			goto fail;
 		copy->services_n++;
 		s->line = 0;
@@ -107,7 +108,7 @@ int model_add_service(struct model *m, const struct model_service *s)
 	if (!grown)
 		return -ENOMEM;
 	m->services = grown;
-	r = service_copy(s, &grown[m->services_n]);
+	r = model_service_copy(s, &grown[m->services_n]);
 	if (r < 0)
 		return r;
 	m->services_n++;

@@ -14,8 +14,8 @@
 #include "control/address.h"
 #include "control/err.h"
 
-#define MODEL_NAME_MAX 63     // of a service: [A-Za-z0-9][A-Za-z0-9._-]*
-#define MODEL_VIPS_MAX 16     // of a service
+#define MODEL_NAME_MAX 63 // of a service: [A-Za-z0-9][A-Za-z0-9._-]*
+#define MODEL_VIPS_MAX 16 // of a service
 #define MODEL_WEIGHT_MAX 1000
 #define MODEL_WEIGHT_DEFAULT 100
 #define MODEL_RING_DEFAULT 16381
@@ -27,34 +27,34 @@ enum model_on_down { MODEL_RESET, MODEL_KEEP };
 
 struct model_check {
 	enum model_check_type type;
-	bool has_address;          // else the backend's
+	bool has_address; // else the backend's
 	struct lb_address address;
-	uint16_t port;             // 0: the backend's
-	char *path;                // http; owned; NULL otherwise. "/" by default
-	char *host;                // http, Host header; owned; NULL: the backend's address and port
-	uint64_t interval_ns;      // 1 s by default
-	uint64_t timeout_ns;       // 500 ms by default
-	uint32_t rise, fall;       // 2 and 3 by default
+	uint16_t port;	      // 0: the backend's
+	char *path;	      // http; owned; NULL otherwise. "/" by default
+	char *host;	      // http, Host header; owned; NULL: the backend's address and port
+	uint64_t interval_ns; // 1 s by default
+	uint64_t timeout_ns;  // 500 ms by default
+	uint32_t rise, fall;  // 2 and 3 by default
 };
 
 struct model_backend {
 	struct lb_address address;
-	uint16_t port;   // host order; 0 where the service's port is `any`
+	uint16_t port;	 // host order; 0 where the service's port is `any`
 	uint32_t weight; // 0 to MODEL_WEIGHT_MAX
 	enum model_state state;
-	int line;        // of the input; 0: unknown
+	int line; // of the input; 0: unknown
 };
 
 struct model_service {
 	char name[MODEL_NAME_MAX + 1];
 	struct lb_address vips[MODEL_VIPS_MAX];
 	size_t vips_n;
-	uint8_t protocol;       // IPPROTO_TCP, IPPROTO_UDP
-	uint16_t port;          // host order; 0: any
-	uint8_t mode;           // enum lb_mode
-	uint8_t tracking;       // enum lb_tracking
+	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP
+	uint16_t port;	  // host order; 0: any
+	uint8_t mode;	  // enum lb_mode
+	uint8_t tracking; // enum lb_tracking
 	uint32_t idle_s;
-	uint32_t ring;          // slots of each family's ring; a prime
+	uint32_t ring; // slots of each family's ring; a prime
 	enum model_on_empty on_empty;
 	enum model_on_down on_down;
 	struct model_check check;
@@ -73,7 +73,9 @@ struct model *model_new(void);
 void model_free(struct model *m); // NULL is allowed
 // A deep copy for a change, its lines 0 (they are of another input). NULL: out of memory.
 struct model *model_copy(const struct model *m);
-// Frees what *s owns, not *s.
+// Deep; *ret is the caller's: model_service_fini(). 0 or -ENOMEM.
+int model_service_copy(const struct model_service *s, struct model_service *ret);
+// Frees what *s owns, not *s, and clears it.
 void model_service_fini(struct model_service *s);
 
 // NULL where there is none. Borrowed from @m.

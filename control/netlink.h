@@ -18,7 +18,8 @@ struct netlink;
 struct netlink_calls {
 	void *arg;
 	// The next hop of a watched address is another, or NULL: unresolved.
-	void (*hop_changed)(void *arg, const struct lb_address *address, const struct publisher_hop *hop);
+	void (*hop_changed)(void *arg, const struct lb_address *address,
+			    const struct publisher_hop *hop);
 	// The list of routes is another; longest first, host's own addresses and `direct` included.
 	void (*routes_changed)(void *arg, const struct publisher_route *routes, size_t routes_n);
 	// The host's own addresses, or a link, changed.
@@ -33,14 +34,16 @@ void netlink_close(struct netlink *n);
 // at once (from the loop) where the kernel already knows it.
 int netlink_set_watched(struct netlink *n, const struct lb_address *addresses, size_t addresses_n);
 
-// Whether @address is on a connected network of an interface in `interfaces`: needed for l2. Answers
-// from the state held.
+// Whether @address is on a connected network of an interface in `interfaces`: needed for l2.
+// Answers from the state held.
 bool netlink_is_connected(const struct netlink *n, const struct lb_address *address);
 // Whether @address is on an interface (not loopback).
 bool netlink_is_host_address(const struct netlink *n, const struct lb_address *address);
 // The first address of @family (4, 6; global scope) on @ifindex. 0 or -ENOENT.
-int netlink_lookup_source(const struct netlink *n, uint32_t ifindex, int family, struct lb_address *ret);
+int netlink_lookup_source(const struct netlink *n, uint32_t ifindex, int family,
+			  struct lb_address *ret);
 
 // Puts exactly these VIPs on loopback (/32, /128, with a label or protocol that says they are
 // ours, so that a restarted lbd tells them from the operator's own and removes what is not wanted).
-int netlink_set_vips(struct netlink *n, const struct lb_address *vips, size_t vips_n, struct err *e);
+int netlink_set_vips(struct netlink *n, const struct lb_address *vips, size_t vips_n,
+		     struct err *e);

@@ -14,7 +14,7 @@ struct plan_item {
 	enum plan_kind kind;
 	char service[MODEL_NAME_MAX + 1];
 	char backend[ADDRESS_TEXT_MAX]; // "": the service itself
-	char text[160];                 // "weight 100 -> 50", "mode nat -> l2 (its connections break)"
+	char text[160]; // "weight 100 -> 50", "mode nat -> l2 (its connections break)"
 };
 
 struct plan_share {

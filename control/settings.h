@@ -5,6 +5,7 @@
 
 #include "control/address.h"
 #include "control/err.h"
+#include "control/fields.h"
 
 enum settings_dataplane { SETTINGS_XDP, SETTINGS_DPDK };
 enum settings_xdp_mode { SETTINGS_XDP_AUTO, SETTINGS_XDP_NATIVE, SETTINGS_XDP_GENERIC };
@@ -28,7 +29,12 @@ struct settings {
 	char *run_dir, *state_dir, *bpffs_dir, *listen, *socket_group, *hash_key_file; // owned
 };
 
-// Reads @path. 0, or a negative errno with @e filled (line and field where it has them). The
-// caller frees *ret with settings_free().
+// The keys, for help.
+extern const struct fields settings_fields;
+
+// Decodes the text of a whole file. 0, -EINVAL, -E2BIG, -ENOMEM with @e filled.
+int settings_decode(const char *text, size_t text_len, struct settings **ret, struct err *e);
+// Reads @path (which @e does not name: err_render() does). 0, or a negative errno with @e filled
+// (line and field where it has them). The caller frees *ret with settings_free().
 int settings_load(const char *path, struct settings **ret, struct err *e);
 void settings_free(struct settings *s);

@@ -7,7 +7,7 @@
 #include "control/tables.h"
 
 #define TABLES_COUNT_ONE(name, type, rows) +1
-#define TABLES_N (0 LB_TABLES (TABLES_COUNT_ONE))
+#define TABLES_N (0 LB_TABLES(TABLES_COUNT_ONE))
 
 struct table_shape {
 	const char *name;

@@ -364,9 +364,9 @@ int xdp_detach(const struct settings *s, struct err *e)
 	unlink(pins_path(s, path, "lb_xdp_new"));
 	unlink(pins_path(s, path, "lb_xdp"));
 #define UNPIN_TABLE(table, type, rows) unlink(pins_path(s, path, "maps/%s", #table));
-	LB_TABLES (UNPIN_TABLE)
+	LB_TABLES(UNPIN_TABLE)
 #undef UNPIN_TABLE
-		pins_remove_dirs(s);
+	pins_remove_dirs(s);
 	if (!access(s->bpffs_dir, F_OK))
 		return err_set(e, -ENOTEMPTY,
 			       "%s holds something that is not Sluice's; the rest is taken away",

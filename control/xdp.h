@@ -23,10 +23,10 @@ struct xdp_interface_view {
 int xdp_check(const struct settings *s, struct err *e);
 // Loads the program onto @t. @s is borrowed until xdp_free().
 int xdp_load(const struct settings *s, const struct tables *t, struct xdp **ret, struct err *e);
-// Attaches to every interface of @s, or swaps the program in its pinned link; then pins the program,
-// and detaches from interfaces that @s does not name any more. Refuses native where the driver cannot;
-// `auto` falls back to generic with a warning. A pinned link whose interface is gone is replaced. On
-// failure the links that it made are taken away again.
+// Attaches to every interface of @s, or swaps the program in its pinned link; then pins the
+// program, and detaches from interfaces that @s does not name any more. Refuses native where the
+// driver cannot; `auto` falls back to generic with a warning. A pinned link whose interface is gone
+// is replaced. On failure the links that it made are taken away again.
 int xdp_attach(struct xdp *x, struct err *e);
 // Again for interfaces that came (back): call when links change. What fails is a warning.
 void xdp_refresh(struct xdp *x);

@@ -56,19 +56,33 @@ static const char *last_word(void)
 	return line ? line + 1 : said;
 }
 
+// The two tables of one row are variables of the program (xdp/platform_impl.h): libbpf names their
+// maps by the section.
+static struct bpf_map *find_map(struct bpf_object *object, const char *table)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, table);
+	char section[64];
+
+	if (map)
+		return map;
+	snprintf(section, sizeof(section), ".data.%s", table);
+	return bpf_object__find_map_by_name(object, section);
+}
+
 static int reuse_maps(struct bpf_object *object, const struct tables *t, struct err *e)
 {
 	size_t i = 0;
 
 #define TABLE_NAME(table, type, rows) #table,
-	static const char *const names[] = {LB_TABLES (TABLE_NAME)};
+	static const char *const names[] = { LB_TABLES(TABLE_NAME) };
 #undef TABLE_NAME
 	for (i = 0; i < t->n; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);
+		struct bpf_map *map = find_map(object, names[i]);
 		int status;
 
 		if (!map)
-			continue; // one that only lbd uses
+			return err_set(e, -ENOENT, "table %s: the program has no map of this name",
+				       names[i]);
 		status = bpf_map__reuse_fd(map, t->fds[i]);
 		if (status)
 			return err_set(e, status, "table %s: the program cannot use it: %s",

@@ -132,6 +132,33 @@ build_in()
 	fi
 }
 
+# list_files PATTERN...: the project's own files, as git's pathspecs name them ('*.c'); without git,
+# those outside build/.
+list_files()
+{
+	if git -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
+		git -c safe.directory='*' ls-files --cached --others --exclude-standard -- "$@"
+	else
+		local pattern args=()
+		for pattern in "$@"; do
+			args+=(-o -path "./$pattern")
+		done
+		find . -path './build*' -prune -o -type f \( "${args[@]:1}" \) -print | sed 's|^\./||'
+	fi | while read -r file; do
+		[ ! -f "$file" ] || printf '%s\n' "$file"
+	done
+}
+
+# The project's own shell files, with or without a suffix.
+list_shell_files()
+{
+	list_files '*' | while read -r file; do
+		if [[ $file = *.sh ]] || head -c 64 "$file" | grep -qaE '^#!.*[ /](ba)?sh$'; then
+			printf '%s\n' "$file"
+		fi
+	done
+}
+
 # BPF objects are pinned there.
 ensure_bpffs()
 {

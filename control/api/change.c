@@ -71,5 +71,5 @@ int change_check_new(const struct api_request *r, bool exists, const char *what,
 
 	if (!tag || !exists)
 		return 0;
-	return err_set(e, -ESTALE, "%s: exists already", what);
+	return err_set(e, -ESTALE, "%s: exists already; set changes it", what);
 }

@@ -162,7 +162,8 @@ static int listener_start(struct api *a, struct listener *l, int fd, bool is_pub
 	}
 	evhttp_set_timeout(l->http, TIMEOUT_S);
 	evhttp_set_max_headers_size(l->http, HEADERS_MAX);
-	evhttp_set_max_body_size(l->http, API_BODY_MAX);
+	// Beyond this evhttp itself answers 413, unread and in HTML; below it read_body() does.
+	evhttp_set_max_body_size(l->http, 2 * API_BODY_MAX);
 	evhttp_set_flags(l->http, EVHTTP_SERVER_LINGERING_CLOSE);
 	evhttp_set_allowed_methods(l->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
 						    EVHTTP_REQ_POST | EVHTTP_REQ_PATCH |

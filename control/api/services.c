@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "control/schema.h"
 
@@ -62,6 +63,9 @@ int api_service_put(struct api_request *r, struct err *e)
 	char cause[MODEL_NAME_MAX + 32];
 	int code = change_check_new(r, exists, r->args[0], e);
 
+	if (strlen(r->args[0]) > MODEL_NAME_MAX)
+		return err_set_field(e, -EINVAL, 0, "name", "must have at most %d characters",
+				     MODEL_NAME_MAX);
 	if (!code)
 		code = schema_decode_service(r->body, r->body_len, r->args[0], &s, e);
 	if (code)

@@ -9,6 +9,6 @@
 // Pointers to the first row of each table; sizes are in *meta. Borrowed.
 struct lb_tables {
 #define LB_TABLES_POINTER(name, type, rows) type *name;
-	LB_TABLES (LB_TABLES_POINTER)
+	LB_TABLES(LB_TABLES_POINTER)
 #undef LB_TABLES_POINTER
 };

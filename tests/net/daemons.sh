@@ -199,3 +199,14 @@ let_go()
 		unset "HOLDERS[$name]"
 	done
 }
+
+# exercise: each held connection has sent a message, and was answered, after this was called, or has broken.
+exercise()
+{
+	local name since
+	for name in "${!HOLDERS[@]}"; do
+		since=$(report "$name" '.now_ns + 700000000') # a report is as old, and an interval
+		poll 30 report "$name" ".oldest_answer_ns >= $since" ||
+			fail "$name: its messages are not answered: $(cat "$RUN/log/$name.json")"
+	done
+}

@@ -61,7 +61,7 @@ struct holder_count {
 	char name[HOLDER_NAME_MAX]; // a server; "?" where none had answered yet
 	uint64_t held;		    // long-lived connections that live there
 	uint64_t new_ok;
-	uint64_t last_new_ns; // CLOCK_MONOTONIC of the last new connection that it answered
+	uint64_t last_new_ns; // when it last answered a new connection; 0: never
 	uint64_t broken[WHY_N];
 	uint64_t new_failed[WHY_N];
 };
@@ -75,11 +75,13 @@ struct holder_counts {
 	// New TCP connections that failed after a retransmitted SYN: they straddled a change, and
 	// are not in new_failed.
 	uint64_t straddled;
+	// When the open long-lived connection that is worst off was last answered; 0: never.
+	uint64_t oldest_answer_ns;
 	uint64_t last_failed_ns; // of new connections, these too; 0: none failed
-	char last_trouble[160]; // for people
+	char last_trouble[160];	 // for people
 };
 
-uint64_t holder_now_ns(void); // CLOCK_MONOTONIC
+uint64_t holder_now_ns(void); // CLOCK_BOOTTIME, which scripts read in /proc/uptime
 
 // The server's place in @c->servers; it is added where it is new. 0 where there is no room.
 size_t holder_count_lookup(struct holder_counts *c, const char *name, size_t name_len);

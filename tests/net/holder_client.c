@@ -32,8 +32,9 @@ struct flow {
 	const struct holder_target *target;
 	size_t server; // place in the counts; 0: none has answered
 	uint64_t serial;
-	uint64_t message; // the number last sent
-	uint64_t due_ns;  // WAITING, CONNECTING: too late after this; RESTING: the next message
+	uint64_t message;     // the number last sent
+	uint64_t due_ns;      // WAITING, CONNECTING: too late after this; RESTING: the next message
+	uint64_t answered_ns; // 0: never
 	unsigned lost_in_row;
 	size_t len;
 	char *data; // HOLDER_MESSAGE_MAX bytes, apart, so that a tick walks little memory
@@ -227,6 +228,7 @@ static void take_answer(struct client *c, struct flow *f, const char *body)
 	f->server = server;
 	f->serial = serial;
 	f->lost_in_row = 0;
+	f->answered_ns = c->now_ns;
 	f->state = FLOW_RESTING;
 	f->due_ns += c->o->interval_ns - c->o->timeout_ns; // from when the message was sent
 }
@@ -299,6 +301,16 @@ static void tick(struct client *c, uint64_t started_ns)
 	}
 }
 
+static void report(struct client *c)
+{
+	c->counts.oldest_answer_ns = c->now_ns;
+	for (size_t i = 0; i < c->opened; i++)
+		if (c->flows[i].state != FLOW_FREE &&
+		    c->flows[i].answered_ns < c->counts.oldest_answer_ns)
+			c->counts.oldest_answer_ns = c->flows[i].answered_ns;
+	holder_report_write(c->o, &c->counts);
+}
+
 int holder_hold(const struct holder_options *o)
 {
 	static struct client c;
@@ -333,10 +345,10 @@ int holder_hold(const struct holder_options *o)
 		}
 		tick(&c, started_ns);
 		if (c.now_ns - reported_ns >= REPORT_NS) {
-			holder_report_write(o, &c.counts);
+			report(&c);
 			reported_ns = c.now_ns;
 		}
 	}
-	holder_report_write(o, &c.counts);
+	report(&c);
 	return 0;
 }

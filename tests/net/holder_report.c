@@ -73,8 +73,10 @@ void holder_report_write(const struct holder_options *o, const struct holder_cou
 	fprintf(f, "\"syn_retransmitted\": %llu, \"straddled\": %llu, \"last_trouble\": \"%s\",\n",
 		(unsigned long long)c->syn_retransmitted, (unsigned long long)c->straddled,
 		c->last_trouble);
-	fprintf(f, " \"last_failed_ns\": %llu, \"servers\": {",
+	fprintf(f, " \"now_ns\": %llu, \"oldest_answer_ns\": %llu, \"last_failed_ns\": %llu,\n",
+		(unsigned long long)now_ns, (unsigned long long)c->oldest_answer_ns,
 		(unsigned long long)c->last_failed_ns);
+	fputs(" \"servers\": {", f);
 	for (size_t i = 0; i < c->servers_n; i++) {
 		const struct holder_count *s = &c->servers[i];
 		double since_s = s->last_new_ns ? (double)(now_ns - s->last_new_ns) / 1e9 : -1;

@@ -128,17 +128,6 @@ refuse()
 
 # ---- holders: see holder.h ----
 
-# exercise: every held connection of every holder has exchanged messages since this was called.
-exercise()
-{
-	local name wanted
-	for name in "${!HOLDERS[@]}"; do
-		wanted=$(report "$name" '.messages + .open * 3')
-		poll 30 report "$name" ".messages >= $wanted or .open < .wanted" ||
-			fail "$name: its messages are not answered: $(cat "$RUN/log/$name.json")"
-	done
-}
-
 # unbroken SENTENCE [SERVER]: no holder has a broken connection or a failed new one, but SERVER's
 # held ones; new ones that failed while SERVER was dying are forgiven up to now by forgive.
 declare -A FORGIVEN=()

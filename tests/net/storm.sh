@@ -44,12 +44,12 @@ change()
 {
 	local n=$((RANDOM % 5 + 2)) weight=$((RANDOM % 200 + 1)) verb
 	case $((RANDOM % 6)) in
-	0) verb=(add web "10.1.0.1$n:8080" --weight $weight) ;;
+	0) verb=(add web "10.1.0.1$n:8080" --weight "$weight") ;;
 	1) verb=(remove web "10.1.0.1$n:8080") ;;
 	2) verb=(drain web "10.1.0.1$n:8080") ;;
 	3) verb=(enable web "10.1.0.1$n:8080") ;;
-	4) verb=(set web "10.1.0.1$n:8080" --weight $weight) ;;
-	5) verb=(set web 10.1.0.11:8080 --weight $weight) ;;
+	4) verb=(set web "10.1.0.1$n:8080" --weight "$weight") ;;
+	5) verb=(set web 10.1.0.11:8080 --weight "$weight") ;;
 	esac
 	# What the backend is now may not allow it: that is refused, with status 1.
 	lbctl backend "${verb[@]}" >>"$RUN/log/changes" 2>&1 || (($? == 1)) ||

@@ -55,7 +55,7 @@ static void unpin(const char *name)
 static int unpin_all(void **state)
 {
 #define UNPIN(table, type, rows) "maps/" #table,
-	const char *names[] = {LB_TABLES (UNPIN) "link_x"};
+	const char *names[] = { LB_TABLES(UNPIN) "link_x" };
 	struct settings s = small_settings();
 	char path[PINS_PATH_MAX];
 

@@ -3,11 +3,10 @@
 // The command line, read by the table in main.c: which command, its words and its
 // options, and the nearest name where there is none. Global options may stand
 // anywhere; "--" ends the options.
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "control/nearest.h"
 #include "tools/lbctl/lbctl.h"
 
 const struct command *args_lookup(int argc, char *const *argv, int *ret_n)
@@ -42,13 +41,19 @@ static const struct option *lookup_option(const struct option *options, const ch
 	return NULL;
 }
 
+// Of one word: SIZE_MAX where it is too far off to be meant.
+static size_t word_distance(const char *typed, const char *word)
+{
+	return nearest_is_close(typed, word) ? nearest_distance(typed, word) : SIZE_MAX;
+}
+
 static const struct option *suggest_option(const struct command *c, const char *name)
 {
 	const struct option *best = NULL;
-	size_t best_distance = 3;
+	size_t best_distance = SIZE_MAX;
 
 	for (const struct option *o = c ? c->options : NULL; o && o->name; o++) {
-		size_t distance = args_distance(name, o->name);
+		size_t distance = word_distance(name, o->name);
 
 		if (distance < best_distance) {
 			best_distance = distance;
@@ -157,73 +162,25 @@ const char *args_get(const struct args *a, const char *name)
 	return NULL;
 }
 
-int args_parse_duration(const char *text, uint64_t *ret_s)
-{
-	static const struct {
-		const char *unit;
-		uint64_t ms;
-	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-	unsigned long long number;
-	char *end;
-
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || errno || number > UINT32_MAX)
-		return -EINVAL;
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (!strcmp(end, units[i].unit)) {
-			*ret_s = (number * units[i].ms + 999) / 1000;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-size_t args_distance(const char *a, const char *b)
-{
-	size_t row[64], a_len = strlen(a), b_len = strlen(b);
-
-	if (b_len >= sizeof(row) / sizeof(*row))
-		return SIZE_MAX;
-	for (size_t j = 0; j <= b_len; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a_len; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b_len; j++) {
-			size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-
-			if (above + 1 < best)
-				best = above + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-			diagonal = above;
-		}
-	}
-	return row[b_len];
-}
-
 const struct command *args_suggest(int argc, char *const *argv)
 {
 	const struct command *best = NULL;
-	size_t best_distance = 4;
-	char typed[128];
+	size_t best_distance = SIZE_MAX;
 
 	for (const struct command *c = commands; c->name; c++) {
-		bool has_two = strchr(c->name, ' ') && argc > 1;
-		size_t distance;
+		size_t first_len = strcspn(c->name, " "), distance, rest;
+		bool has_two = c->name[first_len] && argc > 1;
+		char first[32];
 
 		if (!c->summary)
 			continue;
-		snprintf(typed, sizeof(typed), "%s%s%s", argv[0], has_two ? " " : "",
-			 has_two ? argv[1] : "");
-		distance = args_distance(typed, c->name);
-		if (distance < best_distance && distance < strlen(c->name) / 2 + 1) {
-			best_distance = distance;
-			best = c;
-		}
+		snprintf(first, sizeof(first), "%.*s", (int)first_len, c->name);
+		distance = word_distance(argv[0], first);
+		rest = has_two ? word_distance(argv[1], c->name + first_len + 1) : 0;
+		if (distance == SIZE_MAX || rest == SIZE_MAX || distance + rest >= best_distance)
+			continue;
+		best_distance = distance + rest;
+		best = c;
 	}
 	return best;
 }

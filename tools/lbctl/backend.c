@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/address.h"
+#include "control/duration.h"
 #include "tools/lbctl/lbctl.h"
 
 // ---- showing ----
@@ -40,7 +41,7 @@ int show_backends(const json_t *list, bool with_service)
 						{"SHARE", .is_right = true},
 						{"TRACKED", .is_right = true},
 						{"UNTRACKED", .is_right = true},
-						{"NOTE", .wraps = true}};
+						{"NOTE"}};
 	const struct column *first = with_service ? columns : columns + 1;
 	struct libscols_table *t = show_table_new(first, with_service ? 9 : 8);
 	json_t *b;
@@ -213,15 +214,16 @@ int command_backend_remove(const struct lbctl *l, const struct args *a)
 {
 	const char *timeout = args_get(a, "timeout");
 	char query[64] = "";
-	uint64_t timeout_s;
+	uint64_t timeout_ns;
 
 	if (timeout && args_get(a, "now"))
 		return fail(EXIT_USAGE, "--timeout and --now exclude each other");
-	if (timeout && args_parse_duration(timeout, &timeout_s))
+	if (timeout && duration_parse(timeout, &timeout_ns))
 		return fail(EXIT_USAGE,
 			    "--timeout must be a duration such as 30s, 15m or 1h, is %s", timeout);
 	if (timeout)
-		snprintf(query, sizeof(query), "timeout=%llu", (unsigned long long)timeout_s);
+		snprintf(query, sizeof(query), "timeout=%llu",
+			 (unsigned long long)((timeout_ns + DURATION_S_NS - 1) / DURATION_S_NS));
 	return send_change(l, "DELETE", path_of(a, args_get(a, "now") ? "now=1" : query), NULL,
 			   NULL);
 }

@@ -96,7 +96,7 @@ int command_export(const struct lbctl *l, const struct args *a)
 int command_history(const struct lbctl *l, const struct args *a)
 {
 	static const struct column columns[] = {
-		{"GENERATION", .is_right = true}, {"TIME"}, {"CAUSE", .wraps = true}};
+		{"GENERATION", .is_right = true}, {"TIME"}, {"CAUSE"}};
 	struct libscols_table *t;
 	json_t *answer, *item;
 	size_t i;

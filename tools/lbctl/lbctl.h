@@ -92,12 +92,8 @@ int args_parse(const struct command *c, int argc, char *const *argv, struct lbct
 	       struct args *ret, int *ret_next);
 // The value of the last --name given ("" where it takes none), or NULL.
 const char *args_get(const struct args *a, const char *name);
-// "30s", "15m", "1h", "2d", "250ms" (rounded up) to seconds. 0 or -EINVAL.
-int args_parse_duration(const char *text, uint64_t *ret_s);
 // The command whose name is nearest to what @argv begins with; NULL: none is near.
 const struct command *args_suggest(int argc, char *const *argv);
-// How many letters must change (Levenshtein).
-size_t args_distance(const char *a, const char *b);
 
 // Prints one line on stderr, "lbctl: ...", and returns @status.
 int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -132,7 +128,7 @@ bool json_flag(const json_t *o, const char *key);
 
 struct column {
 	const char *name;
-	bool is_right, wraps;
+	bool is_right;
 };
 struct libscols_table *show_table_new(const struct column *columns, size_t columns_n);
 // @cells: one a column; NULL cells are empty.

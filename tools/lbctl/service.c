@@ -47,9 +47,13 @@ static void count_backends(const json_t *service, char *buf)
 
 int command_service_list(const struct lbctl *l, const struct args *a)
 {
-	static const struct column columns[] = {
-		{"SERVICE"},  {"STATE"}, {"VIPS", .wraps = true},      {"PORT", .is_right = true},
-		{"PROTOCOL"}, {"MODE"},	 {"SERVING", .is_right = true}};
+	static const struct column columns[] = {{"SERVICE"},
+						{"STATE"},
+						{"VIPS"},
+						{"PORT", .is_right = true},
+						{"PROTOCOL"},
+						{"MODE"},
+						{"SERVING", .is_right = true}};
 	struct libscols_table *t;
 	json_t *answer, *service;
 	size_t i;

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // How lbctl prints: tables (libsmartcols), numbers, ages, JSON, and the plan of a
-// change. On a terminal the columns that may wrap do; in a pipe nothing is cut.
+// change. On a terminal the last column wraps at words; in a pipe nothing is cut.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "tools/lbctl/lbctl.h"
+
+#define ROOM_MIN 24 // columns; with less than this, the terminal wraps better than we
 
 int fail(int status, const char *format, ...)
 {
@@ -58,8 +62,7 @@ struct libscols_table *show_table_new(const struct column *columns, size_t colum
 
 	for (size_t i = 0; t && i < columns_n; i++)
 		scols_table_new_column(t, columns[i].name, 0,
-				       (columns[i].is_right ? SCOLS_FL_RIGHT : 0) |
-					       (columns[i].wraps ? SCOLS_FL_WRAP : 0));
+				       columns[i].is_right ? SCOLS_FL_RIGHT : 0);
 	return t;
 }
 
@@ -71,10 +74,80 @@ void show_table_add(struct libscols_table *t, const char *const *cells)
 		scols_line_set_data(line, i, cells[i] ? cells[i] : "");
 }
 
+static size_t cell_width(struct libscols_cell *cell)
+{
+	const char *text = scols_cell_get_data(cell);
+
+	return text ? strlen(text) : 0;
+}
+
+// What is left for the last column on this terminal; 0: no terminal, or too little to be of use.
+static size_t room_of_last(struct libscols_table *t)
+{
+	size_t columns_n = scols_table_get_ncols(t), used = 0;
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+		return 0;
+	for (size_t i = 0; i + 1 < columns_n; i++) {
+		struct libscols_column *column = scols_table_get_column(t, i);
+		size_t width = cell_width(scols_column_get_header(column));
+
+		for (size_t j = 0; j < scols_table_get_nlines(t); j++) {
+			size_t cell =
+				cell_width(scols_line_get_cell(scols_table_get_line(t, j), i));
+
+			width = cell > width ? cell : width;
+		}
+		used += width + 1;
+	}
+	return size.ws_col > used + ROOM_MIN ? size.ws_col - used : 0;
+}
+
+// Ends lines at blanks, where they would be longer than @room.
+static void wrap(char *text, size_t room)
+{
+	char *line = text, *blank = NULL;
+
+	for (char *p = text; *p; p++) {
+		if (*p == ' ')
+			blank = p;
+		if ((size_t)(p - line) < room || !blank)
+			continue;
+		*blank = '\n';
+		line = blank + 1;
+		blank = NULL;
+	}
+}
+
+// libsmartcols would wrap inside words.
+static void wrap_last(struct libscols_table *t)
+{
+	size_t last = scols_table_get_ncols(t) - 1, room = room_of_last(t);
+	struct libscols_column *column = scols_table_get_column(t, last);
+
+	if (!room)
+		return;
+	scols_column_set_flags(column, scols_column_get_flags(column) | SCOLS_FL_WRAP);
+	scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
+	scols_column_set_safechars(column, "\n");
+	for (size_t i = 0; i < scols_table_get_nlines(t); i++) {
+		struct libscols_line *line = scols_table_get_line(t, i);
+		const char *text = scols_cell_get_data(scols_line_get_cell(line, last));
+		char *wrapped = strdup(text ? text : "");
+
+		if (!wrapped)
+			return;
+		wrap(wrapped, room);
+		scols_line_refer_data(line, last, wrapped);
+	}
+}
+
 int show_table_print(struct libscols_table *t)
 {
 	if (!t)
 		return fail(EXIT_REFUSED, "no memory");
+	wrap_last(t);
 	scols_print_table(t);
 	scols_unref_table(t);
 	return EXIT_DONE;

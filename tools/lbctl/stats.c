@@ -138,11 +138,11 @@ int command_stats(const struct lbctl *l, const struct args *a)
 static int print_drops(const json_t *now, const json_t *before, bool is_all)
 {
 	static const struct column columns[] = {
-		{"REASON"}, {"PACKETS", .is_right = true}, {"MEANING", .wraps = true}};
+		{"REASON"}, {"PACKETS", .is_right = true}, {"MEANING"}};
 	static const struct column with_rate[] = {{"REASON"},
 						  {"PACKETS", .is_right = true},
 						  {"PACKETS/s", .is_right = true},
-						  {"MEANING", .wraps = true}};
+						  {"MEANING"}};
 	struct libscols_table *t = show_table_new(before ? with_rate : columns, before ? 4 : 3);
 	double seconds = seconds_between(now, before);
 	json_t *item;

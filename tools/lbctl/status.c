@@ -29,22 +29,28 @@ static void print_interfaces(const json_t *answer)
 static void print_trouble(const json_t *service)
 {
 	json_t *b;
+	bool is_down = !strcmp(json_text(service, "state"), "down"), is_wanted;
 	size_t i, shown_n = 0;
 
 	json_array_foreach (json_object_get(service, "backends"), i, b) {
-		const char *why = json_text(b, "why_not"), *cause = json_text(b, "cause");
+		const char *why = json_text(b, "why_not");
+		const char *cause = strstr(why, "checks") ? json_text(b, "cause") : "";
 		char age[SHOW_MAX];
 		const json_t *since = json_object_get(b, "health_seconds");
 
-		if (!*why || json_flag(b, "leaving"))
+		// What the operator wanted is no trouble, unless it is why the service is down.
+		is_wanted =
+			!strcmp(json_text(b, "state"), "enabled") && json_whole(b, "weight") > 0;
+		if (!*why || json_flag(b, "leaving") || (!is_wanted && !is_down))
 			continue;
 		printf("%-11s %s %s: %s%s%s%s%s%s\n", shown_n++ ? "" : json_text(service, "state"),
 		       json_text(service, "name"), json_text(b, "backend"), why, *cause ? " (" : "",
-		       cause, *cause ? ")" : "", json_is_number(since) ? " for " : "",
-		       json_is_number(since) ? show_age(json_number_value(since), age) : "");
+		       cause, *cause ? ")" : "", *cause && json_is_number(since) ? " for " : "",
+		       *cause && json_is_number(since) ? show_age(json_number_value(since), age)
+						       : "");
 	}
 	if (!shown_n)
-		printf("%-11s %s: it has no backend\n", json_text(service, "state"),
+		printf("%-11s %s: no backend gets its connections\n", json_text(service, "state"),
 		       json_text(service, "name"));
 }
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Small files, whole: read with a bound, written so that a crash leaves the old or
+// the new one, never half of one.
+#pragma once
+
+#include <stddef.h>
+
+#include "control/err.h"
+
+// Reads @path; *ret_text is malloc'ed, with a NUL behind it that *ret_len does not count. 0, -E2BIG
+// (more than @max_bytes), or what the system said, with @e filled (without the path).
+int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_len, struct err *e);
+
+// Writes @text as @dir/@name: aside (".NAME.tmp"), fsynced, renamed, the directory fsynced. On
+// failure what was there stays, and nothing is left aside. 0, or what the system said, with @e
+// filled.
+int file_write(const char *dir, const char *name, const char *text, size_t text_len, struct err *e);

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Next hops, routes and VIPs against the real kernel: in a network namespace of its own,
+// with a veth pair whose far end lives in a second one. Needs root. Nothing sleeps: the
+// loop runs until what is awaited has come, or a bound is past that no host needs.
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "control/netlink.h"
+
+#define AWAIT_S 20
+#define SEEN_MAX 8
+
+// What the calls told last.
+struct seen {
+	struct lb_address address;
+	bool told, resolved;
+	struct publisher_hop hop;
+};
+
+static struct event_base *base;
+static struct netlink *netlink;
+static struct seen seen[SEEN_MAX];
+static size_t seen_n;
+static struct publisher_route routes[2 * LB_ROUTE_MAX];
+static size_t routes_n;
+static char far_ns[32];
+static const uint8_t far_mac[6] = {2, 0, 0, 0, 0, 2}, near_mac[6] = {2, 0, 0, 0, 0, 1};
+static struct prefix direct[2];
+static struct settings_interface interface = {.name = "nl0"};
+static struct settings settings = {.interfaces = &interface, .interfaces_n = 1, .direct = direct};
+
+static void run(const char *format, ...)
+{
+	char command[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	if (system(command))
+		fail_msg("failed: %s", command);
+}
+
+static struct lb_address address(const char *text)
+{
+	struct lb_address a = {};
+
+	assert_int_equal(address_parse(text, &a), 0);
+	return a;
+}
+
+static void on_hop(void *arg, const struct lb_address *a, const struct publisher_hop *hop)
+{
+	for (size_t i = 0; i < seen_n; i++) {
+		if (!address_is_equal(&seen[i].address, a))
+			continue;
+		seen[i].told = true;
+		seen[i].resolved = hop;
+		seen[i].hop = hop ? *hop : (struct publisher_hop){};
+	}
+}
+
+static void on_routes(void *arg, const struct publisher_route *list, size_t n)
+{
+	assert_true(n <= 2 * LB_ROUTE_MAX);
+	memcpy(routes, list, n * sizeof(*list));
+	routes_n = n;
+}
+
+static void on_links(void *arg)
+{
+}
+
+// ---- awaiting ----
+
+static void on_bound(evutil_socket_t fd, short what, void *arg)
+{
+	*(bool *)arg = true;
+}
+
+// Runs the loop until @is_so(@arg), at most AWAIT_S.
+static bool await(bool (*is_so)(const void *arg), const void *arg)
+{
+	const struct timeval bound = {.tv_sec = AWAIT_S};
+	bool is_past = false;
+	struct event *timer = evtimer_new(base, on_bound, &is_past);
+	bool done;
+
+	event_add(timer, &bound);
+	while (!(done = is_so(arg)) && !is_past)
+		event_base_loop(base, EVLOOP_ONCE);
+	event_free(timer);
+	return done;
+}
+
+static bool is_far(const void *arg)
+{
+	const struct seen *s = arg;
+
+	return s->resolved && !memcmp(s->hop.destination, far_mac, 6);
+}
+
+static bool is_other_mac(const void *arg)
+{
+	const struct seen *s = arg;
+
+	return s->resolved && s->hop.destination[5] == 9;
+}
+
+static bool is_unresolved(const void *arg)
+{
+	const struct seen *s = arg;
+
+	return s->told && !s->resolved;
+}
+
+static const struct publisher_route *find_route(const char *prefix)
+{
+	struct prefix p;
+
+	assert_int_equal(prefix_parse(prefix, &p), 0);
+	for (size_t i = 0; i < routes_n; i++)
+		if (routes[i].prefix.len == p.len &&
+		    address_is_equal(&routes[i].prefix.address, &p.address))
+			return &routes[i];
+	return NULL;
+}
+
+struct wanted {
+	const char *prefix;
+	int kind; // -1: not in the list
+};
+
+static bool has_route(const void *arg)
+{
+	const struct wanted *w = arg;
+	const struct publisher_route *r = find_route(w->prefix);
+
+	return r ? (int)r->kind == w->kind : w->kind == -1;
+}
+
+static void assert_route(const char *prefix, int kind)
+{
+	struct wanted w = {prefix, kind};
+
+	if (await(has_route, &w))
+		return;
+	for (size_t i = 0; i < routes_n; i++) {
+		char text[ADDRESS_TEXT_MAX];
+
+		print_message("%s/%u kind %u\n", address_render(&routes[i].prefix.address, text),
+			      routes[i].prefix.len, routes[i].kind);
+	}
+	fail_msg("%s has not become kind %d", prefix, kind);
+}
+
+// ---- the network ----
+
+static int make_network(void **state)
+{
+	snprintf(far_ns, sizeof(far_ns), "nltest%d", getpid());
+	if (unshare(CLONE_NEWNET))
+		return -1;
+	base = event_base_new();
+	run("ip netns add %s", far_ns);
+	run("ip link set lo up");
+	run("ip link add nl0 address 02:00:00:00:00:01 type veth peer name nl1 address "
+	    "02:00:00:00:00:02 netns %s",
+	    far_ns);
+	run("sysctl -qw net.ipv6.conf.nl0.accept_dad=0");
+	run("ip addr add 10.1.0.1/24 dev nl0 && ip addr add fd00:1::1/64 dev nl0 nodad && "
+	    "ip link set nl0 mtu 1400 up");
+	run("ip -n %s addr add 10.1.0.2/24 dev nl1 && ip -n %s addr add fd00:1::2/64 dev nl1 nodad "
+	    "&& ip -n %s link set nl1 up && ip -n %s link set lo up",
+	    far_ns, far_ns, far_ns, far_ns);
+	return 0;
+}
+
+static int remove_network(void **state)
+{
+	event_base_free(base);
+	run("ip netns del %s", far_ns);
+	return 0;
+}
+
+static int open_netlink(void **state)
+{
+	const struct netlink_calls calls = {
+		.hop_changed = on_hop, .routes_changed = on_routes, .links_changed = on_links};
+	struct err e = {};
+
+	memset(seen, 0, sizeof(seen));
+	seen_n = routes_n = 0;
+	settings.direct_n = 0;
+	return netlink_open(base, &settings, &calls, &netlink, &e);
+}
+
+static int close_netlink(void **state)
+{
+	netlink_close(netlink);
+	return 0;
+}
+
+static struct seen *watch(const char *text)
+{
+	struct lb_address all[SEEN_MAX];
+
+	seen[seen_n++].address = address(text);
+	for (size_t i = 0; i < seen_n; i++)
+		all[i] = seen[i].address;
+	assert_int_equal(netlink_set_watched(netlink, all, seen_n), 0);
+	return &seen[seen_n - 1];
+}
+
+// ---- hops ----
+
+static void test_on_link(void **state)
+{
+	struct seen *v4 = watch("10.1.0.2"), *v6 = watch("fd00:1::2");
+
+	assert_true(await(is_far, v4));
+	assert_true(await(is_far, v6));
+	assert_memory_equal(v4->hop.source, near_mac, 6);
+	assert_int_equal(v4->hop.mtu, 1400);
+	assert_int_equal(v6->hop.mtu, 1400);
+}
+
+static void test_by_gateway(void **state)
+{
+	struct seen *v4 = watch("10.9.0.1"), *v6 = watch("fd00:9::1");
+
+	assert_true(await(is_unresolved, v4)); // no route
+	assert_true(await(is_unresolved, v6));
+	run("ip route add 10.9.0.0/16 via 10.1.0.2 mtu 1300");
+	run("ip -6 route add fd00:9::/32 via fd00:1::2 mtu 1310");
+	assert_true(await(is_far, v4));
+	assert_true(await(is_far, v6));
+	assert_int_equal(v4->hop.mtu, 1300);
+	assert_int_equal(v6->hop.mtu, 1310);
+	run("ip route del 10.9.0.0/16; ip -6 route del fd00:9::/32");
+	assert_true(await(is_unresolved, v4));
+	assert_true(await(is_unresolved, v6));
+}
+
+static void test_nobody_answers(void **state)
+{
+	struct seen *v4 = watch("10.1.0.77"), *v6 = watch("fd00:1::77");
+
+	assert_true(await(is_unresolved, v4));
+	assert_true(await(is_unresolved, v6));
+	// Whoever comes later is found without anybody sending to him.
+	run("ip -n %s addr add 10.1.0.77/24 dev nl1", far_ns);
+	run("ip -n %s addr add fd00:1::77/64 dev nl1 nodad", far_ns);
+	assert_true(await(is_far, v4));
+	assert_true(await(is_far, v6));
+	run("ip -n %s addr del 10.1.0.77/24 dev nl1", far_ns);
+	run("ip -n %s addr del fd00:1::77/64 dev nl1", far_ns);
+}
+
+static void test_own_address_is_no_hop(void **state)
+{
+	struct seen *s = watch("10.1.0.1");
+
+	assert_true(await(is_unresolved, s));
+}
+
+static void test_other_mac_after_flush(void **state)
+{
+	struct seen *v4 = watch("10.1.0.2"), *v6 = watch("fd00:1::2");
+
+	assert_true(await(is_far, v4));
+	assert_true(await(is_far, v6));
+	run("ip -n %s link set nl1 address 02:00:00:00:00:09", far_ns);
+	run("ip neigh flush dev nl0");
+	assert_true(await(is_other_mac, v4));
+	assert_true(await(is_other_mac, v6));
+	run("ip -n %s link set nl1 address 02:00:00:00:00:02", far_ns);
+	run("ip neigh flush dev nl0");
+	assert_true(await(is_far, v4));
+}
+
+// Nobody flushes anything: the stale entry is probed, fails, and is asked for anew.
+static void test_other_mac_when_stale(void **state)
+{
+	struct seen *s = watch("10.1.0.2");
+
+	assert_true(await(is_far, s));
+	run("ip -n %s link set nl1 address 02:00:00:00:00:09 arp on", far_ns);
+	run("ip neigh replace 10.1.0.2 lladdr 02:00:00:00:00:02 nud stale dev nl0");
+	assert_true(await(is_other_mac, s));
+	run("ip -n %s link set nl1 address 02:00:00:00:00:02", far_ns);
+	run("ip neigh flush dev nl0");
+	assert_true(await(is_far, s));
+}
+
+static void test_link_down_and_up(void **state)
+{
+	struct seen *s = watch("10.1.0.2");
+
+	assert_true(await(is_far, s));
+	run("ip link set nl0 down");
+	assert_true(await(is_unresolved, s));
+	run("ip link set nl0 up");
+	run("ip addr replace fd00:1::1/64 dev nl0 nodad");
+	assert_true(await(is_far, s));
+}
+
+// ---- routes ----
+
+static void test_routes(void **state)
+{
+	struct seen *s = watch("10.1.0.2");
+
+	assert_true(await(is_far, s));
+	run("ip route add default via 10.1.0.2 && ip -6 route add default via fd00:1::2");
+	run("ip route add blackhole 10.66.0.0/16");
+	run("ip route add 10.67.0.0/16 nexthop via 10.1.0.2 nexthop via 10.1.0.3");
+	run("ip route add 10.68.0.0/16 via 10.1.0.2"); // as the default: not needed
+	assert_route("0.0.0.0/0", LB_ROUTE_HOP);
+	assert_route("::/0", LB_ROUTE_HOP);
+	assert_memory_equal(find_route("0.0.0.0/0")->hop.destination, far_mac, 6);
+	assert_memory_equal(find_route("::/0")->hop.destination, far_mac, 6);
+	assert_route("10.1.0.1/32", LB_ROUTE_DIRECT);
+	assert_route("fd00:1::1/128", LB_ROUTE_DIRECT);
+	assert_route("10.1.0.0/24", LB_ROUTE_LOOKUP);
+	assert_route("fd00:1::/64", LB_ROUTE_LOOKUP);
+	assert_route("fe80::/10", LB_ROUTE_LOOKUP);
+	assert_route("10.66.0.0/16", LB_ROUTE_LOOKUP);
+	assert_route("10.67.0.0/16", LB_ROUTE_LOOKUP);
+	assert_route("10.68.0.0/16", -1);
+	for (size_t i = 1; i < routes_n; i++)
+		assert_true(routes[i - 1].prefix.len >= routes[i].prefix.len);
+	run("ip route del 10.66.0.0/16; ip route del 10.67.0.0/16; ip route del 10.68.0.0/16");
+	assert_route("10.66.0.0/16", -1);
+}
+
+static void test_direct_prefix_wins(void **state)
+{
+	prefix_parse("10.70.0.0/16", &direct[0]);
+	settings.direct_n = 1;
+	run("ip route replace 10.70.1.0/24 via 10.1.0.2");
+	assert_route("10.70.0.0/16", LB_ROUTE_DIRECT);
+	assert_route("10.70.1.0/24", -1);
+	run("ip route del 10.70.1.0/24");
+}
+
+static void test_too_many_routes(void **state)
+{
+	prefix_parse("10.70.0.0/16", &direct[0]);
+	settings.direct_n = 1;
+	assert_route("0.0.0.0/0", LB_ROUTE_HOP);
+	run("for i in $(seq 40); do ip route add 10.71.$i.0/24 via 10.1.0.3; done");
+	assert_route("0.0.0.0/0", -1);
+	assert_route("10.70.0.0/16", LB_ROUTE_DIRECT);
+	assert_route("::/0", LB_ROUTE_HOP); // the other family's fit
+	run("for i in $(seq 40); do ip route del 10.71.$i.0/24; done");
+	assert_route("0.0.0.0/0", LB_ROUTE_HOP);
+	run("ip rule add from 10.99.0.1 lookup 100");
+	assert_route("0.0.0.0/0", -1);
+	run("ip rule del from 10.99.0.1 lookup 100");
+	assert_route("0.0.0.0/0", LB_ROUTE_HOP);
+}
+
+// ---- addresses ----
+
+static void test_connected(void **state)
+{
+	struct lb_address near = address("10.1.0.200"), far = address("10.9.9.9"),
+			  near6 = address("fd00:1::99"), far6 = address("fd00:9::1"), own;
+
+	run("ip route replace 10.9.9.0/24 via 10.1.0.2");
+	assert_true(netlink_is_connected(netlink, &near));
+	assert_true(netlink_is_connected(netlink, &near6));
+	assert_false(netlink_is_connected(netlink, &far));
+	assert_false(netlink_is_connected(netlink, &far6));
+	run("ip route del 10.9.9.0/24");
+	own = address("10.1.0.1");
+	assert_false(netlink_is_connected(netlink, &own));
+	assert_true(netlink_is_host_address(netlink, &own));
+	assert_false(netlink_is_host_address(netlink, &near));
+}
+
+static void test_vips(void **state)
+{
+	struct lb_address vips[2] = {address("203.0.113.10"), address("2001:db8::10")};
+	struct err e = {};
+
+	run("ip addr add 203.0.113.99/32 dev lo"); // the operator's
+	assert_int_equal(netlink_set_vips(netlink, vips, 2, &e), 0);
+	run("ip addr show dev lo | grep -q 203.0.113.10/32");
+	run("ip addr show dev lo | grep -q 2001:db8::10/128");
+	assert_false(netlink_is_host_address(netlink, &vips[0]));
+	netlink_close(netlink);
+
+	// A restarted lbd knows which are its own.
+	assert_int_equal(open_netlink(state), 0);
+	assert_int_equal(netlink_set_vips(netlink, vips + 1, 1, &e), 0);
+	run("! ip addr show dev lo | grep -q 203.0.113.10/32");
+	run("ip addr show dev lo | grep -q 203.0.113.99/32");
+	run("ip addr show dev lo | grep -q 2001:db8::10/128");
+	assert_int_equal(netlink_set_vips(netlink, NULL, 0, &e), 0);
+	run("! ip addr show dev lo | grep -q 2001:db8::10/128");
+	run("ip addr del 203.0.113.99/32 dev lo");
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_netlink, close_netlink)
+	const struct CMUnitTest tests[] = {
+		TEST(test_on_link),
+		TEST(test_by_gateway),
+		TEST(test_nobody_answers),
+		TEST(test_own_address_is_no_hop),
+		TEST(test_other_mac_after_flush),
+		TEST(test_other_mac_when_stale),
+		TEST(test_link_down_and_up),
+		TEST(test_routes),
+		TEST(test_direct_prefix_wins),
+		TEST(test_too_many_routes),
+		TEST(test_connected),
+		TEST(test_vips),
+	};
+
+	if (geteuid() != 0) {
+		puts("needs root: it makes network namespaces");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, make_network, remove_network);
+}
