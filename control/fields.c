@@ -363,9 +363,10 @@ static int decode_member(struct decoder *d, const struct fields *fields, const c
 {
 	size_t key_len = d->mode.is_patch ? strcspn(key, ".") : strlen(key);
 	const struct field *f = lookup_field(fields, key, key_len);
-	struct path p = {.up = up, .key = f ? f->key : key};
+	bool is_known = f && (!key[key_len] || f->type == FIELD_MAP);
+	struct path p = {.up = up, .key = is_known ? f->key : key};
 
-	if (!f || (key[key_len] && f->type != FIELD_MAP))
+	if (!is_known)
 		return refuse_unknown(d, fields, key, n->line, &p);
 	*ret_field = f;
 	if (d->mode.is_patch && f->flags & FIELD_IDENTITY)
