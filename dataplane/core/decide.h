@@ -178,27 +178,16 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 	lb_decide_set(d, hindrance == LB_REASON_NONE ? reason : hindrance);
 }
 
-// For a VIP, but by its port no service's (or not sound). @vip: bits of enum lb_vip.
-static __always_inline void lb_decide_vip(struct lb_env *env, const struct lb_packet *p, __u32 vip,
-					  struct lb_decision *d)
+// For a VIP, but no service's, or not sound. @vip: bits of enum lb_vip.
+static __always_inline enum lb_reason lb_decide_vip(const struct lb_packet *p, __u32 vip)
 {
-	if (p->defect != LB_REASON_NONE) {
-		lb_decide_set(d, p->defect);
-		return;
-	}
-	if (p->has_ports && vip & LB_VIP_ANY_PORT) {
-		d->service = lb_service_lookup(env, &p->destination, p->protocol, 0);
-		if (d->service) {
-			lb_decide_service(env, p, d);
-			return;
-		}
-	}
+	if (p->defect != LB_REASON_NONE)
+		return p->defect;
 	if (p->protocol == (p->family == 4 ? LB_IP_ICMP : LB_IP_ICMPV6))
-		lb_decide_set(d, LB_REASON_VIP_ICMP);
-	else if (vip & LB_VIP_OF_HOST)
-		lb_decide_set(d, LB_REASON_VIP_OF_HOST);
-	else
-		lb_decide_set(d, p->has_ports ? LB_REASON_NO_SERVICE : LB_REASON_VIP_PROTOCOL);
+		return LB_REASON_VIP_ICMP;
+	if (vip & LB_VIP_OF_HOST)
+		return LB_REASON_VIP_OF_HOST;
+	return p->has_ports ? LB_REASON_NO_SERVICE : LB_REASON_VIP_PROTOCOL;
 }
 
 // The first of the mirrored routes that holds the client. Returns its kind and hop.
@@ -301,7 +290,8 @@ static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end
 				      struct lb_packet *ret_packet, struct lb_decision *ret)
 {
 	struct lb_packet *p = ret_packet;
-	__u32 vip;
+	__u32 vip = 0;
+	int is_sound;
 
 	*ret = (struct lb_decision){};
 	lb_packet_parse(start, end, frame_len, p);
@@ -309,17 +299,22 @@ static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end
 		lb_decide_set(ret, p->defect);
 		return;
 	}
-	if (p->has_ports && p->defect == LB_REASON_NONE) {
+	is_sound = p->has_ports && p->defect == LB_REASON_NONE;
+	if (is_sound)
 		ret->service =
 			lb_service_lookup(env, &p->destination, p->protocol, p->destination_port);
-		if (ret->service) {
-			lb_decide_service(env, p, ret);
-			return;
-		}
+	if (!ret->service) {
+		vip = lb_service_lookup(env, &p->destination, 0, 0);
+		if (is_sound && vip & LB_VIP_ANY_PORT)
+			ret->service =
+				lb_service_lookup_any_port(env, &p->destination, p->protocol);
 	}
-	vip = lb_service_lookup(env, &p->destination, 0, 0);
+	if (ret->service) {
+		lb_decide_service(env, p, ret);
+		return;
+	}
 	if (vip) {
-		lb_decide_vip(env, p, vip, ret);
+		lb_decide_set(ret, lb_decide_vip(p, vip));
 		return;
 	}
 	if (p->has_ports)

@@ -101,7 +101,8 @@ struct lb_udp_header {
 struct lb_packet {
 	__u8 *start, *end; // of the frame, as far as it is contiguous
 	__u8 *l3;	   // IP header, whole
-	__u8 *l4;	   // TCP or UDP header, whole where has_l4
+	__u8 *l4;	   // TCP or UDP header, whole where l4_check is set
+	__u8 *l4_check;	   // its checksum, or NULL
 	__u32 frame_len;   // bytes from the Ethernet header on
 	__u32 ip_len;	   // bytes of the IP packet, as its header says
 	struct lb_address source;
@@ -114,7 +115,6 @@ struct lb_packet {
 	__u8 tos;	// traffic class: DSCP and ECN
 	__u8 ttl;	// or hop limit
 	__u8 has_ports;
-	__u8 has_l4;
 	__u8 defect; // enum lb_reason; LB_REASON_NONE: nothing is wrong
 };
 
@@ -147,14 +147,14 @@ static __always_inline void lb_packet_set_defect(struct lb_packet *p, enum lb_re
 // @l4_len: bytes of the IP packet behind its header, as the header says.
 static __always_inline void lb_packet_parse_tcp(struct lb_packet *p, __u32 l4_len)
 {
-	const struct lb_tcp_header *tcp = (const void *)p->l4;
+	struct lb_tcp_header *tcp = (void *)p->l4;
 	__u32 header_len;
 
 	if (p->l4 + sizeof(*tcp) > p->end) {
 		lb_packet_set_defect(p, LB_REASON_TRUNCATED);
 		return;
 	}
-	p->has_l4 = 1;
+	p->l4_check = (void *)&tcp->check;
 	p->tcp_flags = tcp->flags;
 	header_len = (tcp->offset >> 4) * 4;
 	if (header_len < LB_TCP_LEN || header_len > l4_len)
@@ -163,14 +163,14 @@ static __always_inline void lb_packet_parse_tcp(struct lb_packet *p, __u32 l4_le
 
 static __always_inline void lb_packet_parse_udp(struct lb_packet *p, __u32 l4_len)
 {
-	const struct lb_udp_header *udp = (const void *)p->l4;
+	struct lb_udp_header *udp = (void *)p->l4;
 	__u32 len;
 
 	if (p->l4 + sizeof(*udp) > p->end) {
 		lb_packet_set_defect(p, LB_REASON_TRUNCATED);
 		return;
 	}
-	p->has_l4 = 1;
+	p->l4_check = (void *)&udp->check;
 	len = __builtin_bswap16(udp->len);
 	if (len < LB_UDP_LEN || len > l4_len)
 		lb_packet_set_defect(p, LB_REASON_L4_LENGTH);

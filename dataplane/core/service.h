@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 //
 // Whom a packet is for: look-ups in the two indexes, service_index and
-// reverse_index, by the rule in index.h. The first line is read in line; the lines
+// reverse_index, by the rule in index.h. A key's first line is read in line; the lines
 // behind it, which few keys need, by a function that is called.
 #pragma once
 
@@ -22,14 +22,14 @@ static __always_inline const struct lb_index_line *lb_index_line(struct lb_env *
 					 : lb_reverse_index_line(env, i);
 }
 
-// The key's value in the lines behind its first one, or 0.
+// The key's value in its lines, or 0.
 static __noinline __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 half0,
 				       __u64 half1, __u32 port_protocol)
 {
 	__u32 hash = lb_index_hash_words(half0, half1, port_protocol);
 	__u32 mask = lb_index_mask(env, which);
 
-	for (__u32 i = 1; i < LB_INDEX_PROBE; i++) {
+	for (__u32 i = 0; i < LB_INDEX_PROBE; i++) {
 		const struct lb_index_line *line = lb_index_line(env, which, (hash + i) & mask);
 		__u32 value;
 
@@ -67,6 +67,15 @@ static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct 
 					       __u8 protocol, __be16 port)
 {
 	return lb_index_lookup(env, LB_INDEX_SERVICE, address, protocol, port);
+}
+
+// The service row of (address, protocol, every port), or 0. Few services need it.
+static __always_inline __u32 lb_service_lookup_any_port(struct lb_env *env,
+							const struct lb_address *address,
+							__u8 protocol)
+{
+	return lb_index_probe(env, LB_INDEX_SERVICE, address->halves[0], address->halves[1],
+			      lb_index_port_protocol(0, protocol));
 }
 
 // The backend row whose replies in nat come from (address, protocol, port), or 0.

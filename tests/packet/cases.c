@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Reads cases.txt. A line is a verb and its arguments; a verb is a row of the table at
+// the end. Numbers are decimal, or hexadecimal with 0x; bytes are hexadecimal.
+// Lines before the first `case` are the world, which every case starts from. A line
+// that starts with `then` is what the packet must leave in the tables.
+#include "tests/packet/cases.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/core/index.h"
+#include "dataplane/core/packet.h"
+
+struct filling {
+	struct lb_tables *t;
+	struct case_facts *facts;
+	uint32_t cpu;
+	const char *line; // for complaints
+	char *words;	  // what is left of the line
+};
+
+static _Noreturn void die(const char *line, const char *why)
+{
+	fprintf(stderr, "cases.txt: %s: %.100s\n", why, line);
+	exit(1);
+}
+
+// ---- words ----
+
+static char *next_word(struct filling *f)
+{
+	char *word = strsep(&f->words, " ");
+
+	if (!word || !*word)
+		die(f->line, "a word is missing");
+	return word;
+}
+
+static uint64_t next_number(struct filling *f)
+{
+	char *end, *word = next_word(f);
+	uint64_t n = strtoull(word, &end, 0);
+
+	if (*end)
+		die(f->line, "no number");
+	return n;
+}
+
+static __be16 next_port(struct filling *f)
+{
+	return LB_BE16((uint16_t)next_number(f));
+}
+
+static size_t next_bytes(struct filling *f, uint8_t *ret, size_t ret_max)
+{
+	const char *word = next_word(f);
+	size_t n = strlen(word) / 2;
+
+	if (n > ret_max)
+		die(f->line, "too many bytes");
+	for (size_t i = 0; i < n; i++)
+		if (sscanf(word + 2 * i, "%2hhx", &ret[i]) != 1)
+			die(f->line, "no bytes");
+	return n;
+}
+
+static void next_address(struct filling *f, struct lb_address *ret)
+{
+	if (next_bytes(f, ret->bytes, 16) != 16)
+		die(f->line, "an address has 16 bytes");
+}
+
+// ---- rows ----
+
+static void put_now(struct filling *f)
+{
+	f->facts->now_s = (uint32_t)next_number(f);
+}
+
+static void put_key(struct filling *f)
+{
+	f->t->meta->hash_key[0] = next_number(f);
+	f->t->meta->hash_key[1] = next_number(f);
+}
+
+static void put_source(struct filling *f, struct lb_tunnel_source *source)
+{
+	next_address(f, &source->address);
+	next_address(f, &source->host_bits);
+	source->is_set = 1;
+}
+
+static void put_source4(struct filling *f)
+{
+	put_source(f, &f->t->meta->source4);
+}
+
+static void put_source6(struct filling *f)
+{
+	put_source(f, &f->t->meta->source6);
+}
+
+static void put_hop(struct filling *f)
+{
+	struct lb_hop *hop = &f->t->hops[next_number(f)];
+	uint8_t macs[12];
+
+	hop->ifindex = (uint32_t)next_number(f);
+	hop->mtu = (uint32_t)next_number(f);
+	next_bytes(f, macs, 12);
+	memcpy(hop->destination, macs, 6);
+	memcpy(hop->source, macs + 6, 6);
+	hop->state = LB_ROW_LIVE;
+}
+
+static void put_service(struct filling *f)
+{
+	struct lb_service *s = &f->t->services[next_number(f)];
+
+	s->ring_offset = (uint32_t)next_number(f);
+	s->ring_len = (uint32_t)next_number(f);
+	s->idle_s = (uint32_t)next_number(f);
+	s->tracking = (uint8_t)next_number(f);
+	s->protocol = (uint8_t)next_number(f);
+	s->state = LB_ROW_LIVE;
+}
+
+static void put_backend(struct filling *f)
+{
+	struct lb_backend *b = &f->t->backends[next_number(f)];
+
+	next_address(f, &b->address);
+	next_address(f, &b->vip);
+	b->port = next_port(f);
+	b->vip_port = next_port(f);
+	b->mode = (uint8_t)next_number(f);
+	b->family = (uint8_t)next_number(f);
+	b->protocol = (uint8_t)next_number(f);
+	b->service = (uint32_t)next_number(f);
+	b->hop = (uint32_t)next_number(f);
+	b->flags = (uint32_t)next_number(f);
+	b->state = (uint32_t)next_number(f);
+}
+
+// Slots OFFSET to OFFSET + LEN say WORD.
+static void put_slots(struct filling *f)
+{
+	uint64_t offset = next_number(f), len = next_number(f);
+	uint32_t word = (uint32_t)next_number(f);
+
+	for (uint64_t i = offset; i < offset + len; i++)
+		f->t->slots[i / LB_SLOTS_PER_LINE].words[i % LB_SLOTS_PER_LINE] = word;
+}
+
+static void put_time(struct filling *f)
+{
+	uint64_t slot = next_number(f);
+
+	f->t->slot_times[slot / LB_SLOTS_PER_LINE].times_s[slot % LB_SLOTS_PER_LINE] =
+		(uint32_t)next_number(f);
+}
+
+// HASH (whose low bits are the line), place in the line, fingerprint, word.
+static void put_entry(struct filling *f)
+{
+	uint64_t line = next_number(f) & f->t->meta->connection_mask;
+	struct lb_entry *entry = &f->t->connections[line].entries[next_number(f)];
+
+	entry->fingerprint = next_number(f);
+	entry->word = next_number(f);
+}
+
+// The entry of a key, or a free one at least @at lines behind the key's first line.
+static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint32_t mask, bool far)
+{
+	struct lb_address address;
+	uint8_t protocol;
+	__be16 port;
+	uint32_t value, hash;
+
+	next_address(f, &address);
+	protocol = (uint8_t)next_number(f);
+	port = next_port(f);
+	value = (uint32_t)next_number(f);
+	hash = lb_index_hash(&address, protocol, port);
+	for (uint32_t at = far ? (uint32_t)next_number(f) : 0; at < LB_INDEX_PROBE; at++) {
+		for (int i = 0; i < LB_INDEX_ENTRIES; i++) {
+			struct lb_index_entry *e = &lines[(hash + at) & mask].entries[i];
+
+			if (e->value && !(lb_address_is_equal(&e->address, &address) &&
+					  e->protocol == protocol && e->port == port))
+				continue;
+			e->address = address;
+			e->protocol = protocol;
+			e->port = port;
+			e->value = value;
+			lb_index_set_more(lines, mask, hash, at);
+			return;
+		}
+	}
+	die(f->line, "the index is full");
+}
+
+static void put_index(struct filling *f)
+{
+	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, false);
+}
+
+static void put_index_far(struct filling *f)
+{
+	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, true);
+}
+
+static void put_reverse(struct filling *f)
+{
+	put_index_entry(f, f->t->reverse_index, f->t->meta->reverse_mask, false);
+}
+
+static void put_route4(struct filling *f)
+{
+	struct lb_route_set *set = &f->t->routes->sets[f->t->meta->route_set];
+	struct lb_route4 *r = &set->route4[set->route4_n++];
+
+	next_bytes(f, (uint8_t *)&r->prefix, 4);
+	next_bytes(f, (uint8_t *)&r->mask, 4);
+	r->kind = (uint32_t)next_number(f);
+	r->hop = (uint32_t)next_number(f);
+}
+
+static void put_route6(struct filling *f)
+{
+	struct lb_route_set *set = &f->t->routes->sets[f->t->meta->route_set];
+	struct lb_route6 *r = &set->route6[set->route6_n++];
+
+	next_address(f, &r->prefix);
+	next_address(f, &r->mask);
+	r->kind = (uint32_t)next_number(f);
+	r->hop = (uint32_t)next_number(f);
+}
+
+// ---- the packet ----
+
+static enum lb_reason next_reason(struct filling *f)
+{
+	static const char *const labels[] = {
+#define LABEL(name, verdict, label, text) label,
+		LB_REASONS(LABEL)
+#undef LABEL
+	};
+	const char *word = next_word(f);
+
+	for (int i = 0; i < LB_REASON_N; i++)
+		if (strcmp(labels[i], word) == 0)
+			return i;
+	die(f->line, "no such reason");
+}
+
+static void put_answer(struct filling *f)
+{
+	struct lb_route_answer *a = &f->facts->answer;
+
+	a->reason = next_reason(f);
+	a->ifindex = (uint32_t)next_number(f);
+	a->mtu = (uint32_t)next_number(f);
+	next_bytes(f, a->macs, sizeof(a->macs));
+}
+
+static void put_forwarding(struct filling *f)
+{
+	f->facts->forwarding = next_number(f) != 0;
+}
+
+static void put_in(struct filling *f)
+{
+	f->facts->in_len = next_bytes(f, f->facts->in, sizeof(f->facts->in));
+}
+
+static void put_out(struct filling *f)
+{
+	f->facts->out_len = next_bytes(f, f->facts->out, sizeof(f->facts->out));
+}
+
+static void put_reason(struct filling *f)
+{
+	f->facts->reason = next_reason(f);
+	f->facts->ifindex = (uint32_t)next_number(f);
+}
+
+// ---- counters ----
+
+// ROW, then each word of the row in its order.
+static void put_words(struct filling *f, uint64_t *words, size_t words_n)
+{
+	for (size_t i = 0; i < words_n; i++)
+		words[i] = next_number(f);
+}
+
+static void put_count_service(struct filling *f)
+{
+	uint64_t row = next_number(f) + (uint64_t)f->cpu * f->t->meta->service_n;
+
+	put_words(f, (uint64_t *)&f->t->service_counters[row], 4);
+}
+
+static void put_count_backend(struct filling *f)
+{
+	uint64_t row = next_number(f) + (uint64_t)f->cpu * f->t->meta->backend_n;
+
+	put_words(f, (uint64_t *)&f->t->backend_counters[row], 7);
+}
+
+static const struct {
+	const char *verb;
+	void (*put)(struct filling *f);
+} verbs[] = {
+	{"now", put_now},
+	{"key", put_key},
+	{"source4", put_source4},
+	{"source6", put_source6},
+	{"hop", put_hop},
+	{"service", put_service},
+	{"backend", put_backend},
+	{"slots", put_slots},
+	{"time", put_time},
+	{"entry", put_entry},
+	{"index", put_index},
+	{"index-far", put_index_far},
+	{"reverse", put_reverse},
+	{"route4", put_route4},
+	{"route6", put_route6},
+	{"answer", put_answer},
+	{"forwarding", put_forwarding},
+	{"in", put_in},
+	{"out", put_out},
+	{"reason", put_reason},
+	{"count-service", put_count_service},
+	{"count-backend", put_count_backend},
+};
+
+static void put_line(struct filling *f, const char *line, bool is_after)
+{
+	char *copy = strdup(line), *verb;
+
+	f->line = line;
+	f->words = copy;
+	verb = next_word(f);
+	if (strcmp(verb, "then") == 0) {
+		if (!is_after)
+			goto out;
+		verb = next_word(f);
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i].verb, verb) == 0) {
+			verbs[i].put(f);
+			goto out;
+		}
+	}
+	die(line, "no such verb");
+out:
+	free(copy);
+}
+
+void cases_size(uint32_t cpu_n, struct lb_meta *ret)
+{
+	*ret = (struct lb_meta){
+		.magic = LB_MAGIC,
+		.layout_version = LB_LAYOUT_VERSION,
+		.service_n = 32,
+		.backend_n = 64,
+		.slot_n = 32 * 16,
+		.hop_n = 8,
+		.cpu_n = cpu_n,
+		.service_mask = 63,
+		.reverse_mask = 63,
+		.connection_mask = 255,
+	};
+}
+
+void cases_fill(const struct cases *c, const struct packet_case *pc, bool is_after, uint32_t cpu,
+		struct lb_tables *t, struct case_facts *ret)
+{
+	struct filling f = {.t = t, .facts = ret, .cpu = cpu};
+	struct lb_meta meta, *m = &meta;
+
+	cases_size(t->meta->cpu_n, m);
+	m->state = LB_META_LIVE;
+#define EMPTY(table, type, number) memset(t->table, 0, sizeof(type) * (number));
+	LB_TABLES(EMPTY)
+#undef EMPTY
+	*t->meta = meta;
+	*ret = (struct case_facts){.forwarding = true};
+	for (size_t i = 0; i < c->world_n; i++)
+		put_line(&f, c->world[i], is_after);
+	for (size_t i = 0; i < pc->lines_n; i++)
+		put_line(&f, pc->lines[i], is_after);
+	if (is_after) {
+		uint32_t line = cpu * LB_REASON_LINES + ret->reason / LB_REASONS_PER_LINE;
+
+		t->reason_counters[line].pkts[ret->reason % LB_REASONS_PER_LINE]++;
+	}
+}
+
+// ---- the file ----
+
+static char *read_file(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char *text = NULL;
+	size_t room = 0;
+
+	if (!file || getdelim(&text, &room, '\0', file) <= 0)
+		die(path, "cannot be read");
+	fclose(file);
+	return text;
+}
+
+void cases_read(const char *path, struct cases *ret)
+{
+	struct packet_case *pc = NULL;
+	int number = 0;
+	char *rest;
+
+	*ret = (struct cases){.text = read_file(path)};
+	rest = ret->text;
+	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+		number++;
+		if (*line == '\0' || *line == '#')
+			continue;
+		if (strncmp(line, "case ", 5) == 0) {
+			ret->all = realloc(ret->all, (ret->n + 1) * sizeof(*ret->all));
+			pc = &ret->all[ret->n++];
+			*pc = (struct packet_case){.sentence = line + 5, .line = number};
+		} else if (!pc) {
+			if (ret->world_n == sizeof(ret->world) / sizeof(ret->world[0]))
+				die(line, "the world is too big");
+			ret->world[ret->world_n++] = line;
+		} else {
+			if (pc->lines_n == CASE_LINES_MAX)
+				die(line, "the case is too long");
+			pc->lines[pc->lines_n++] = line;
+		}
+	}
+}
+
+void cases_free(struct cases *c)
+{
+	free(c->all);
+	free(c->text);
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The XDP program, by BPF_PROG_TEST_RUN, on maps made as lbd makes them. It runs in a
+// network namespace of its own, whose routes are what the cases of the kernel's look-up
+// speak of. The kernel gives test packets loopback as their interface (RUN_IFINDEX).
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/packet/run.h"
+#include "xdp/lb.skel.h"
+
+static struct lb_tables tables;
+static struct lb_bpf *skeleton;
+
+// Interface 10 is "the link" of cases_reply.py; 12 has no neighbour on it.
+static const char *const routes[] = {
+	"link set lo up",
+	"link add name link index 10 address 02:00:00:00:00:51 mtu 1400 type veth peer name peer "
+	"index 11",
+	"link set dev link up",
+	"link set dev peer up",
+	"route add 100.64.1.0/24 via 192.0.2.1 dev link onlink",
+	"neigh add 192.0.2.1 lladdr 02:00:00:00:00:50 nud permanent dev link",
+	"route add 100.64.5.0/24 via 192.0.2.5 dev link onlink",
+	"route add blackhole 100.64.2.0/24",
+	"route add unreachable 100.64.3.0/24",
+	"route add prohibit 100.64.4.0/24",
+	"-6 route add 2001:db8:64:1::/64 via fe80::1 dev link onlink",
+	"-6 neigh add fe80::1 lladdr 02:00:00:00:00:50 nud permanent dev link",
+	"-6 route add 2001:db8:64:5::/64 via fe80::5 dev link onlink",
+	"-6 route add blackhole 2001:db8:64:2::/64",
+	"-6 route add unreachable 2001:db8:64:3::/64",
+	"-6 route add prohibit 2001:db8:64:4::/64",
+};
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+static void set_forwarding(bool on)
+{
+	const char *text = on ? "1" : "0";
+
+	if (!write_file("/proc/sys/net/ipv4/conf/lo/forwarding", text) ||
+	    !write_file("/proc/sys/net/ipv6/conf/lo/forwarding", text)) {
+		perror("forwarding");
+		exit(1);
+	}
+}
+
+// Ends the process where a route cannot be made.
+static const char *make_routes(void)
+{
+	if (unshare(CLONE_NEWNET))
+		return "no network namespace of its own: needs root";
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		char command[256];
+
+		snprintf(command, sizeof(command), "ip %.200s", routes[i]);
+		if (system(command) != 0) {
+			fprintf(stderr, "cannot do: %s\n", command);
+			exit(1);
+		}
+	}
+	return NULL;
+}
+
+// An array as lbd makes it, mapped. Ends the process where that fails.
+static void *make_table(const char *name, const char *section, size_t row_bytes, uint64_t rows_n)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	struct bpf_map *map = bpf_object__find_map_by_name(skeleton->obj, name);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, (uint32_t)row_bytes, (uint32_t)rows_n,
+				&opts);
+	void *rows = mmap(NULL, row_bytes * rows_n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (!map)
+		map = bpf_object__find_map_by_name(skeleton->obj, section);
+	if (fd < 0 || rows == MAP_FAILED || !map || bpf_map__reuse_fd(map, fd)) {
+		fprintf(stderr, "table %s: %s\n", name, strerror(errno));
+		exit(1);
+	}
+	close(fd); // the object and the mapping hold the map
+	return rows;
+}
+
+static const char *xdp_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
+{
+	const struct lb_meta *m = meta;
+	const char *why;
+
+	if (geteuid() != 0)
+		return "the XDP program needs root";
+	why = make_routes();
+	if (why)
+		return why;
+	skeleton = lb_bpf__open();
+	if (!skeleton)
+		return "cannot read the program";
+#define MAKE(table, type, number)                                                                  \
+	tables.table = make_table(#table, ".data." #table, sizeof(type), (number));
+	LB_TABLES(MAKE)
+#undef MAKE
+	skeleton->rodata->lb_fixed_now_s = now_s;
+	if (lb_bpf__load(skeleton)) {
+		fprintf(stderr, "the kernel refuses the program\n");
+		exit(1);
+	}
+	*tables.meta = *meta;
+	*ret = &tables;
+	return NULL;
+}
+
+static void xdp_stop(void)
+{
+	lb_bpf__destroy(skeleton);
+}
+
+static void xdp_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = facts->in,
+		    .data_size_in = (uint32_t)facts->in_len, .data_out = ret->out,
+		    .data_size_out = sizeof(ret->out), .repeat = 1);
+
+	*ret = (struct run_result){};
+	set_forwarding(facts->forwarding);
+	if (bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.lb_xdp), &opts)) {
+		ret->complaint = strerror(errno);
+		return;
+	}
+	ret->out_len = opts.data_size_out;
+	switch (opts.retval) {
+	case XDP_TX:
+		ret->ifindex = RUN_IFINDEX;
+		ret->verdict = LB_TRANSMIT;
+		break;
+	case XDP_REDIRECT:
+		ret->verdict = LB_TRANSMIT;
+		break;
+	case XDP_PASS:
+		ret->verdict = LB_PASS;
+		break;
+	case XDP_DROP:
+		ret->verdict = LB_DROP;
+		break;
+	default:
+		ret->complaint = "the program aborted";
+	}
+}
+
+const struct run_executor run_xdp = {"xdp", xdp_start, xdp_run, xdp_stop};
