@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "control/duration.h"
 #include "control/schema.h"
 
 #define CAUSE_MAX 192 // the store keeps the first 127
@@ -145,6 +147,27 @@ int api_backend_patch(struct api_request *r, struct err *e)
 	return finish(r, &t, 200, cause, e);
 }
 
+// What the plan cannot know: how long it is waited.
+static void say_when(struct plan *plan, const struct target *t, bool is_now, uint64_t timeout_s)
+{
+	char within[DURATION_TEXT_MAX];
+
+	duration_render(timeout_s * DURATION_S_NS, within);
+	for (size_t i = 0; i < plan->items_n; i++) {
+		struct plan_item *item = &plan->items[i];
+
+		if (strcmp(item->backend, t->text))
+			continue;
+		if (is_now)
+			snprintf(item->text, sizeof(item->text), "its connections are cut");
+		else
+			snprintf(item->text, sizeof(item->text),
+				 "no new connections; it goes when the old ones are over, at the "
+				 "latest after %s",
+				 within);
+	}
+}
+
 int api_backend_delete(struct api_request *r, struct err *e)
 {
 	uint64_t timeout_s = PUBLISH_LEAVE_DEFAULT_S;
@@ -178,5 +201,6 @@ int api_backend_delete(struct api_request *r, struct err *e)
 		publisher_set_deadline(r->d->publisher, name, &t.address, t.port,
 				       lbd_now_s() + (is_now ? 0 : (uint32_t)timeout_s),
 				       lbd_now_s());
+	say_when(plan, &t, is_now, timeout_s);
 	return change_reply(r, 200, plan);
 }
