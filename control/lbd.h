@@ -30,8 +30,9 @@ struct lbd {
 	struct store *store;
 	struct events *events;
 	struct api *api;
-	struct model *model; // the running one; never NULL
-	uint64_t started_ns; // CLOCK_MONOTONIC
+	struct model *model;   // the running one; never NULL
+	uint64_t started_ns;   // CLOCK_MONOTONIC
+	struct follow *follow; // what keeps the tables at what health and the network say
 };
 
 struct lbd_change {

@@ -34,6 +34,9 @@ void netlink_close(struct netlink *n);
 // at once (from the loop) where the kernel already knows it.
 int netlink_set_watched(struct netlink *n, const struct lb_address *addresses, size_t addresses_n);
 
+// How many watched addresses were told as unresolved; *ret_first is one of them, if there is one.
+size_t netlink_count_unresolved(const struct netlink *n, struct lb_address *ret_first);
+
 // Whether @address is on a connected network of an interface in `interfaces`: needed for l2.
 // Answers from the state held.
 bool netlink_is_connected(const struct netlink *n, const struct lb_address *address);

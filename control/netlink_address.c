@@ -228,12 +228,21 @@ bool netlink_is_connected(const struct netlink *n, const struct lb_address *addr
 
 // ---- VIPs on loopback ----
 
+static int compare_vips(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_address));
+}
+
+// NULL: it is no VIP.
+static struct lb_address *find_vip(const struct netlink *n, const struct lb_address *address)
+{
+	return n->vips_n ? bsearch(address, n->vips, n->vips_n, sizeof(*n->vips), compare_vips)
+			 : NULL;
+}
+
 bool netlink_is_vip(const struct netlink *n, const struct lb_address *address)
 {
-	for (size_t i = 0; i < n->vips_n; i++)
-		if (address_is_equal(&n->vips[i], address))
-			return true;
-	return false;
+	return find_vip(n, address);
 }
 
 static int change_vip(struct netlink *n, const struct lb_address *vip, bool add)
@@ -261,31 +270,27 @@ static int change_vip(struct netlink *n, const struct lb_address *vip, bool add)
 	return netlink_request(n, m, NULL, NULL);
 }
 
-static bool is_on_loopback(const struct netlink *n, const struct lb_address *vip)
-{
-	for (size_t i = 0; i < n->addresses_n; i++)
-		if (n->addresses[i].ifindex == LOOPBACK_IFINDEX &&
-		    address_is_equal(&n->addresses[i].prefix.address, vip))
-			return true;
-	return false;
-}
-
 int netlink_restore_vips(struct netlink *n, struct err *e)
 {
+	bool *present = calloc(n->vips_n + 1, sizeof(*present)), changed = false, unused;
 	char text[ADDRESS_TEXT_MAX];
-	bool changed = false, unused;
 	int status, first = 0;
 
+	if (!present)
+		return err_set(e, -ENOMEM, "VIPs: out of memory");
 	for (size_t i = 0; i < n->addresses_n; i++) {
 		const struct netlink_address *a = &n->addresses[i];
+		struct lb_address *vip = find_vip(n, &a->prefix.address);
 
-		if (!a->is_ours || netlink_is_vip(n, &a->prefix.address))
+		if (vip && a->ifindex == LOOPBACK_IFINDEX)
+			present[vip - n->vips] = true;
+		if (vip || !a->is_ours)
 			continue;
 		change_vip(n, &a->prefix.address, false); // gone already: as well
 		changed = true;
 	}
 	for (size_t i = 0; i < n->vips_n; i++) {
-		if (is_on_loopback(n, &n->vips[i]))
+		if (present[i])
 			continue;
 		status = change_vip(n, &n->vips[i], true);
 		changed = true;
@@ -293,6 +298,7 @@ int netlink_restore_vips(struct netlink *n, struct err *e)
 			first = err_set(e, status, "cannot put %s on loopback: %s",
 					address_render(&n->vips[i], text), strerror(-status));
 	}
+	free(present);
 	if (changed)
 		netlink_dump_addresses(n, &unused);
 	return first;
@@ -304,7 +310,9 @@ int netlink_set_vips(struct netlink *n, const struct lb_address *vips, size_t vi
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "VIPs: out of memory");
-	memcpy(copy, vips, vips_n * sizeof(*copy));
+	if (vips_n)
+		memcpy(copy, vips, vips_n * sizeof(*copy));
+	qsort(copy, vips_n, sizeof(*copy), compare_vips);
 	free(n->vips);
 	n->vips = copy;
 	n->vips_n = vips_n;

@@ -122,6 +122,21 @@ void netlink_report_watched(struct netlink *n, struct netlink_watched *w)
 	}
 }
 
+size_t netlink_count_unresolved(const struct netlink *n, struct lb_address *ret_first)
+{
+	const struct netlink_watched *w;
+	size_t count = 0;
+
+	LIST_FOREACH(w, &n->watched, all)
+	{
+		if (w->reported != NETLINK_UNRESOLVED)
+			continue;
+		if (!count++)
+			*ret_first = w->address;
+	}
+	return count;
+}
+
 static void set_via(struct netlink *n, struct netlink_watched *w, struct netlink_neighbour *via)
 {
 	struct netlink_neighbour *before = w->via;

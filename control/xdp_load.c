@@ -71,19 +71,14 @@ static struct bpf_map *find_map(struct bpf_object *object, const char *table)
 
 static int reuse_maps(struct bpf_object *object, const struct tables *t, struct err *e)
 {
-	size_t i = 0;
-
 #define TABLE_NAME(table, type, rows) #table,
 	static const char *const names[] = { LB_TABLES(TABLE_NAME) };
 #undef TABLE_NAME
-	for (i = 0; i < t->n; i++) {
-		struct bpf_map *map = find_map(object, names[i]);
-		int status;
 
-		if (!map)
-			return err_set(e, -ENOENT, "table %s: the program has no map of this name",
-				       names[i]);
-		status = bpf_map__reuse_fd(map, t->fds[i]);
+	for (size_t i = 0; i < t->n; i++) {
+		struct bpf_map *map = find_map(object, names[i]);
+		int status = map ? bpf_map__reuse_fd(map, t->fds[i]) : -ENOENT;
+
 		if (status)
 			return err_set(e, status, "table %s: the program cannot use it: %s",
 				       names[i], strerror(-status));

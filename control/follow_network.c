@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What a model needs of the host: VIPs on loopback, a source for tunnels, backends of
+// l2 on a connected network, forwarding for the replies of nat. Asked of netlink and
+// sysctl; what is missing is refused in a change, and a warning later.
+#include "control/follow_network.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/follow.h"
+
+// ---- VIPs ----
+
+static int compare_addresses(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_address));
+}
+
+static size_t collect_vips(const struct lbd *d, struct lb_address *vips)
+{
+	size_t n = 0, unique = 0;
+
+	for (size_t i = 0; i < d->model->services_n; i++) {
+		const struct model_service *s = &d->model->services[i];
+
+		memcpy(vips + n, s->vips, s->vips_n * sizeof(*vips));
+		n += s->vips_n;
+	}
+	qsort(vips, n, sizeof(*vips), compare_addresses);
+	for (size_t i = 0; i < n; i++)
+		if (!i || compare_addresses(&vips[i], &vips[i - 1]))
+			vips[unique++] = vips[i];
+	return unique;
+}
+
+void follow_set_vips(struct lbd *d)
+{
+	struct lb_address *vips =
+		malloc((d->model->services_n * MODEL_VIPS_MAX + 1) * sizeof(*vips));
+	struct err e = {.text = "out of memory"};
+	size_t vips_n, kept = 0;
+	int status = -ENOMEM;
+
+	if (vips) {
+		vips_n = collect_vips(d, vips);
+		for (size_t i = 0; i < vips_n; i++) {
+			bool own = netlink_is_host_address(d->netlink, &vips[i]);
+
+			publisher_set_vip_of_host(d->publisher, &vips[i], own);
+			if (!own)
+				vips[kept++] = vips[i];
+		}
+		status = netlink_set_vips(d->netlink, vips, kept, &e);
+	}
+	if (status)
+		events_set_warning(d->events, "vips", "%s", e.text);
+	else
+		events_clear_warning(d->events, "vips");
+	free(vips);
+}
+
+// ---- tunnels ----
+
+static void set_source(struct lbd *d, int family, bool is_given, const struct prefix *given,
+		       struct lb_tunnel_source *source)
+{
+	struct lb_tunnel_source next = {.is_set = 1};
+	unsigned int fixed_bits = 128;
+
+	if (is_given) {
+		next.address = given->address;
+		fixed_bits = given->len + (family == 4 ? 96 : 0);
+	} else if (netlink_lookup_source(d->netlink,
+					 if_nametoindex(d->settings->interfaces[0].name), family,
+					 &next.address)) {
+		return; // what there was stays: connections in tunnels go on
+	}
+	for (unsigned int i = fixed_bits; i < 128; i++) {
+		next.host_bits.bytes[i / 8] |= 0x80 >> i % 8;
+		next.address.bytes[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
+	}
+	if (memcmp(source, &next, sizeof(next)))
+		*source = next;
+}
+
+void follow_set_sources(struct lbd *d)
+{
+	struct lb_meta *meta = d->tables->rows.meta;
+
+	set_source(d, 4, d->settings->has_source4, &d->settings->source4, &meta->source4);
+	set_source(d, 6, d->settings->has_source6, &d->settings->source6, &meta->source6);
+}
+
+static bool has_source(const struct lbd *d, const struct lb_address *backend)
+{
+	const struct lb_meta *meta = d->tables->rows.meta;
+
+	return address_is_ipv4(backend) ? meta->source4.is_set : meta->source6.is_set;
+}
+
+static int check_backend(const struct lbd *d, const struct model_service *s,
+			 const struct model_backend *b, const char *field, struct err *e)
+{
+	char text[ADDRESS_TEXT_MAX];
+	int family = address_family(&b->address);
+
+	if (s->mode == LB_MODE_L2 && !netlink_is_connected(d->netlink, &b->address))
+		return err_set_field(e, -EINVAL, b->line, field,
+				     "%s is not on a network that an interface of lbd.yaml is "
+				     "connected to, which mode l2 needs; nat or ipip reach it by a "
+				     "gateway",
+				     address_render(&b->address, text));
+	if ((s->mode == LB_MODE_IPIP || s->mode == LB_MODE_GUE) && !has_source(d, &b->address))
+		return err_set_field(
+			e, -EINVAL, b->line, field,
+			"a tunnel to %s needs an outer IPv%d source: give interface %s "
+			"an IPv%d address, or set `source: {ipv%d: ...}` in lbd.yaml",
+			address_render(&b->address, text), family, d->settings->interfaces[0].name,
+			family, family);
+	return 0;
+}
+
+int follow_check(const struct lbd *d, const struct model *m, struct err *e)
+{
+	for (size_t i = 0; i < m->services_n; i++) {
+		const struct model_service *s = &m->services[i];
+
+		for (size_t j = 0; j < s->backends_n; j++) {
+			char field[80];
+			int status;
+
+			snprintf(field, sizeof(field), "services[%zu].backends[%zu].address", i, j);
+			status = check_backend(d, s, &s->backends[j], field, e);
+			if (status)
+				return status;
+		}
+	}
+	return 0;
+}
+
+// ---- warnings ----
+
+static bool is_forwarding(const char *interface, int family)
+{
+	char path[128];
+	FILE *file;
+	int c;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv%d/conf/%s/forwarding", family, interface);
+	file = fopen(path, "re");
+	if (!file)
+		return true; // no such family here, or the interface is gone: another warning's
+	c = fgetc(file);
+	fclose(file);
+	return c != '0';
+}
+
+static bool has_nat(const struct model *m, int family)
+{
+	for (size_t i = 0; i < m->services_n; i++)
+		for (size_t j = 0; j < m->services[i].vips_n; j++)
+			if (m->services[i].mode == LB_MODE_NAT &&
+			    address_family(&m->services[i].vips[j]) == family)
+				return true;
+	return false;
+}
+
+static void warn_forwarding(struct lbd *d, int family)
+{
+	const char *off = NULL;
+	char key[32];
+
+	for (size_t i = 0; i < d->settings->interfaces_n && !off; i++)
+		if (!is_forwarding(d->settings->interfaces[i].name, family))
+			off = d->settings->interfaces[i].name;
+	snprintf(key, sizeof(key), "forwarding-ipv%d", family);
+	if (off && has_nat(d->model, family))
+		events_set_warning(
+			d->events, key,
+			"IPv%d forwarding is off on %s: replies of nat to clients on its "
+			"networks are dropped (forwarding_off); `sysctl -w "
+			"net/ipv%d/conf/%s/forwarding=1` switches it on",
+			family, off, family, off);
+	else
+		events_clear_warning(d->events, key);
+}
+
+void follow_warn_network(struct lbd *d)
+{
+	struct err e = {};
+	char text[sizeof(e.text) + sizeof(e.field)];
+
+	warn_forwarding(d, 4);
+	warn_forwarding(d, 6);
+	if (follow_check(d, d->model, &e))
+		events_set_warning(d->events, "network", "%s",
+				   err_render(&e, NULL, text, sizeof(text)));
+	else
+		events_clear_warning(d->events, "network");
+}
+
+void follow_warn_interfaces(struct lbd *d)
+{
+	size_t n = d->settings->interfaces_n;
+	struct xdp_interface_view *views = calloc(n, sizeof(*views));
+	char key[32];
+
+	if (!views)
+		return;
+	xdp_each_interface(d->xdp, views, n);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(key, sizeof(key), "xdp-%s", views[i].name);
+		if (views[i].warning[0])
+			events_set_warning(d->events, key, "%s", views[i].warning);
+		else
+			events_clear_warning(d->events, key);
+	}
+	free(views);
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The host's side of what is followed; for follow.c only.
+#pragma once
+
+#include "control/lbd.h"
+
+// Puts the model's VIPs on loopback, and says in the tables which of them are an interface's own.
+void follow_set_vips(struct lbd *d);
+// Sets or clears the standing warnings of the model's needs: forwarding for nat, tunnels' sources.
+void follow_warn_network(struct lbd *d);

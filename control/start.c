@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The start of lbd, in the order that what is refused is refused before anything is
+// changed: first all that is only looked at (interfaces, the bpf filesystem, the kept
+// services, the pinned tables, whether the program loads), then the tables are made to
+// show the model, and only then is the program attached, or swapped for this one.
+#include "control/start.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "control/api.h"
+#include "control/environment.h"
+#include "control/follow.h"
+#include "control/hash_key.h"
+#include "control/pins.h"
+
+static int check_settings(const struct settings *s, struct err *e)
+{
+	if (s->dataplane != SETTINGS_XDP)
+		return err_set_field(e, -ENOTSUP, 0, "dataplane",
+				     "this lbd has the xdp dataplane only");
+	return 0;
+}
+
+// Opens all that the daemon reads and writes; changes none of it, but makes what is not there yet.
+static int open_state(struct lbd *d, int lock_fds[2], struct err *e)
+{
+	uint64_t key[2];
+	int status = check_settings(d->settings, e);
+
+	if (!status)
+		status = environment_check_privileges(e);
+	if (!status)
+		status = pins_check(d->settings, e);
+	if (!status)
+		status = xdp_check(d->settings, e);
+	if (!status)
+		status = environment_lock(d->settings, lock_fds, e);
+	if (!status)
+		status = store_open(d->settings->state_dir, &d->store, e);
+	if (!status)
+		status = store_load(d->store, &d->model, e);
+	if (!status)
+		status = hash_key_open(d->settings, key, e);
+	if (!status)
+		status = tables_open(d->settings, key, &d->tables, e);
+	if (!status)
+		status = xdp_load(d->settings, d->tables, &d->xdp, e);
+	return status;
+}
+
+static int open_netlink(struct lbd *d, struct err *e)
+{
+	struct netlink_calls calls = follow_netlink_calls;
+
+	calls.arg = d;
+	return netlink_open(d->base, d->settings, &calls, &d->netlink, e);
+}
+
+// Makes the tables show the model, then the program run on them.
+static int publish(struct lbd *d, struct err *e)
+{
+	int status = publisher_new(&d->tables->rows, &d->publisher, e);
+
+	if (!status)
+		status = publisher_check(d->publisher, d->model, e);
+	if (!status)
+		status = open_netlink(d, e);
+	if (status)
+		return status;
+	follow_set_sources(d);
+	status = publisher_adopt(d->publisher, d->model, lbd_now_s(), e);
+	if (!status)
+		status = xdp_attach(d->xdp, e);
+	return status;
+}
+
+static int begin_following(struct lbd *d, struct err *e)
+{
+	int status = health_new(d->base, follow_health, d, &d->health, e);
+
+	if (!status)
+		status = follow_new(d, &d->follow, e);
+	if (status)
+		return status;
+	follow_model(d);
+	follow_warn_interfaces(d);
+	return api_start(d, &d->api, e);
+}
+
+int start_run(struct lbd *d, struct err *e)
+{
+	int lock_fds[2] = {-1, -1}; // held to the end of the process
+	struct timespec now;
+	int status;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	d->started_ns = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	status = open_state(d, lock_fds, e);
+	if (!status)
+		status = publish(d, e);
+	if (!status)
+		status = begin_following(d, e);
+	if (status) {
+		struct err unused;
+
+		if (d->tables && !d->tables->is_adopted)
+			xdp_detach(d->settings, &unused);
+		return status;
+	}
+	events_add(d->events, "start", NULL, NULL,
+		   "lbd " LBD_VERSION ": generation %llu, %zu services, %s",
+		   (unsigned long long)d->model->generation, d->model->services_n,
+		   d->tables->is_adopted ? "tables taken over" : "tables made");
+	return 0;
+}
+
+void start_stop(struct lbd *d)
+{
+	if (d->api)
+		api_stop(d->api);
+	if (d->health)
+		health_free(d->health);
+	follow_free(d->follow);
+	if (d->netlink)
+		netlink_close(d->netlink);
+	xdp_free(d->xdp);
+	if (d->publisher)
+		publisher_free(d->publisher);
+	tables_close(d->tables);
+	if (d->store)
+		store_close(d->store);
+	model_free(d->model);
+}
