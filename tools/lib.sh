@@ -28,9 +28,9 @@ export ROOT BUILD
 		libsystemd-dev libsmartcols-dev libcmocka-dev)
 	packages_net=(iproute2 ethtool nginx-light jq curl tcpdump nftables procps iputils-ping
 		python3 util-linux)
-	packages_packet=(python3 python3-scapy)
-	packages_lint=(clang-format shellcheck codespell python3 bash-completion)
-	packages_tools=(jq util-linux)
+	packages_unit=(iproute2 python3 python3-scapy jq util-linux)
+	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)
+	packages_tools=(jq)
 	packages_bench=(iproute2 ethtool jq python3 util-linux)
 }
 
@@ -143,7 +143,7 @@ list_files()
 		for pattern in "$@"; do
 			args+=(-o -path "./$pattern")
 		done
-		find . -path './build*' -prune -o -type f \( "${args[@]:1}" \) -print | sed 's|^\./||'
+		find . \( -path './build*' -o -path './.git' \) -prune -o -type f \( "${args[@]:1}" \) -print | sed 's|^\./||'
 	fi | while read -r file; do
 		[ ! -f "$file" ] || printf '%s\n' "$file"
 	done
