@@ -65,7 +65,7 @@ static const struct bad wrong_shape[] = {
 	{WEB "    backends: 10.1.0.11\n", "services[0].backends: must be a list, is \"10.1.0.11\" (web.yaml:5)"},
 	{WEB "    backends: [10.1.0.11]\n", "services[0].backends[0]: must be a map (key: value), is \"10.1.0.11\" (web.yaml:5)"},
 	{WEB "    backends:\n      - {weight: 1}\n", "services[0].backends[0].address: is missing: must be an address such as 10.1.0.11 or 2001:db8::11 (web.yaml:6)"},
-	{WEB "    backends:\n      - {address: 10.1.0.11, wieght: 1}\n", "services[0].backends[0].wieght: is no known key; did you mean `weight`? (web.yaml:6)"},
+	{WEB "    backends:\n      - {address: 10.1.0.11, weihgt: 1}\n", "services[0].backends[0].weihgt: is no known key; did you mean `weight`? (web.yaml:6)"},
 	{WEB "    mode: [nat]\n", "services[0].mode: must be nat, l2, ipip or gue, is a list (web.yaml:5)"},
 	{WEB "    check: [tcp]\n", "services[0].check: must be a map (key: value), is a list (web.yaml:5)"},
 };
