@@ -258,12 +258,13 @@ static int change_vip(struct netlink *n, const struct lb_address *vip, bool add)
 	info = mnl_nlmsg_put_extra_header(m, sizeof(*info));
 	info->ifa_family = netlink_family(vip);
 	info->ifa_prefixlen = address_is_ipv4(vip) ? 32 : 128;
-	info->ifa_flags = IFA_F_NODAD;
 	info->ifa_scope = RT_SCOPE_UNIVERSE;
 	info->ifa_index = LOOPBACK_IFINDEX;
 	netlink_put_address(m, IFA_LOCAL, vip);
 	netlink_put_address(m, IFA_ADDRESS, vip);
 	if (add) {
+		// No route of its own beside the local one: the mirror of the routes is small.
+		mnl_attr_put_u32(m, IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
 		mnl_attr_put_u8(m, IFA_PROTO, NETLINK_VIP_PROTO);
 		mnl_attr_put(m, IFA_CACHEINFO, sizeof(lifetime), &lifetime);
 	}

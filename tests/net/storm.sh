@@ -27,7 +27,7 @@ services:
     mode: nat
     ring: 1021
     idle_timeout: 15m
-    check: {type: tcp, interval: 500ms, timeout: 5s}
+    check: {type: tcp, interval: 500ms, timeout: 250ms}
     backends:
       - {address: 10.1.0.11, port: 8080}
       - {address: 10.1.0.12, port: 8080}

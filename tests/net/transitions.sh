@@ -63,7 +63,7 @@ service_render()
 	echo "    mode: $MODE
     idle_timeout: ${IDLE_S}s
     ring: 1021
-    check: {type: tcp, interval: 250ms, timeout: 2s, rise: 2, fall: 3}
+    check: {type: tcp, interval: 250ms, timeout: 250ms, rise: 2, fall: 3}
     backends:"
 	for i in 1 2 3; do
 		members $i | while read -r service address; do
