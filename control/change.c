@@ -54,7 +54,10 @@ static int carry_out(struct lbd *d, struct model *after, const struct lbd_change
 		     struct err *e)
 {
 	struct model *before = d->model;
-	int status = store_save(d->store, after, how->cause, e);
+	int status;
+
+	follow_end_burst(d);
+	status = store_save(d->store, after, how->cause, e);
 
 	if (!status)
 		status = publisher_apply(d->publisher, after, lbd_now_s(), e);

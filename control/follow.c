@@ -17,11 +17,14 @@
 // A whole table takes this many busy steps: a few seconds.
 #define SWEEP_STEPS 50
 #define SWEEP_LINES_MIN 4096
+// Answers of neighbours and checks come in bursts: rings are built once for those of this long.
+#define BURST_MS 5
 
 struct follow {
 	struct lbd *d;
-	struct event *sweep;
-	bool is_busy;
+	struct event *sweep, *release;
+	bool is_busy;	   // sweeping in busy steps
+	bool is_held;	   // rings wait for the end of a burst
 	bool hops_changed; // their warning is to be looked at
 	uint32_t sweep_lines;
 };
@@ -126,6 +129,35 @@ static void sweep_soon(struct lbd *d)
 		set_sweep(d->follow, true);
 }
 
+// ---- bursts ----
+
+// Before what netlink and health tell goes to the publisher.
+static void begin_burst(struct lbd *d)
+{
+	const struct timeval delay = {.tv_usec = BURST_MS * 1000};
+
+	sweep_soon(d);
+	if (d->follow->is_held)
+		return;
+	d->follow->is_held = true;
+	publisher_hold(d->publisher);
+	event_add(d->follow->release, &delay);
+}
+
+void follow_end_burst(struct lbd *d)
+{
+	if (!d->follow->is_held)
+		return;
+	d->follow->is_held = false;
+	event_del(d->follow->release);
+	publisher_release(d->publisher, lbd_now_s());
+}
+
+static void on_release(evutil_socket_t fd, short what, void *arg)
+{
+	follow_end_burst(arg);
+}
+
 // One warning for all: there may be thousands.
 static void warn_hops(struct lbd *d)
 {
@@ -170,9 +202,9 @@ static void on_hop(void *arg, const struct lb_address *address, const struct pub
 {
 	struct lbd *d = arg;
 
+	begin_burst(d);
 	publisher_set_hop(d->publisher, address, hop, lbd_now_s());
 	d->follow->hops_changed = true;
-	sweep_soon(d);
 }
 
 static void on_routes(void *arg, const struct publisher_route *routes, size_t routes_n)
@@ -209,8 +241,8 @@ void follow_health(void *arg, const char *service, const struct lb_address *addr
 	char text[ADDRESS_TEXT_MAX];
 	struct lbd *d = arg;
 
+	begin_burst(d);
 	publisher_set_health(d->publisher, service, address, port, state, lbd_now_s());
-	sweep_soon(d);
 	events_add(d->events, "health", service, address_render_port(address, port, text),
 		   "is %s: %s", names[state], cause);
 }
@@ -236,8 +268,9 @@ int follow_new(struct lbd *d, struct follow **ret, struct err *e)
 	if (f->sweep_lines < SWEEP_LINES_MIN)
 		f->sweep_lines = SWEEP_LINES_MIN;
 	f->sweep = evtimer_new(d->base, on_sweep, f);
-	if (!f->sweep) {
-		free(f);
+	f->release = evtimer_new(d->base, on_release, d);
+	if (!f->sweep || !f->release) {
+		follow_free(f);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
 	set_sweep(f, true);
@@ -249,6 +282,9 @@ void follow_free(struct follow *f)
 {
 	if (!f)
 		return;
-	event_free(f->sweep);
+	if (f->sweep)
+		event_free(f->sweep);
+	if (f->release)
+		event_free(f->release);
 	free(f);
 }

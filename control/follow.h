@@ -25,5 +25,8 @@ void follow_set_sources(struct lbd *d);
 // d->model is another now: what is watched, checked and on loopback follows it. What fails is a
 // warning, as the tables show the model already.
 void follow_model(struct lbd *d);
+// What netlink and health told within the last milliseconds reaches the rings now. Before a change,
+// so that its reply is sent when packets see it.
+void follow_end_burst(struct lbd *d);
 // The interfaces' standing warnings, after they were (re)attached.
 void follow_warn_interfaces(struct lbd *d);
