@@ -130,7 +130,11 @@ static void update_backend(struct publisher *p, uint32_t row, const struct model
 
 	if (!own->is_wanted) {
 		own->is_wanted = true;
+		own->is_clean = false;
 		p->leaving_n--;
+		// Nobody checked it while it was leaving.
+		if (!p->is_adopting)
+			own->health = HEALTH_UNKNOWN;
 	}
 	own->is_listed = true;
 	own->weight = b->weight;

@@ -204,7 +204,9 @@ int publisher_adopt(struct publisher *p, const struct model *m, uint32_t now_s, 
 	adopt_vips(p);
 	adopt_replies(p);
 	routes_count(p, 1);
+	p->is_adopting = true;
 	rc = publisher_apply(p, m, now_s, e);
+	p->is_adopting = false;
 	if (!rc)
 		hops_retire_unnamed(p);
 	return rc;

@@ -240,7 +240,8 @@ static void end_connections(struct publisher *p)
 		own->is_clean = false;
 		if (backend_is_leaving(p, row))
 			backend_retire(p, row);
-		else if (publish_is_past_grace(p->now_s, p->t->backends[row].retired_s))
+		else if (p->t->backends[row].state == LB_ROW_RETIRED &&
+			 publish_is_past_grace(p->now_s, p->t->backends[row].retired_s))
 			backend_free(p, row);
 	}
 	free_services(p);

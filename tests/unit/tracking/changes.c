@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What changes under the clients' feet: the operator, deaths and recoveries, next
+// hops, restarts of lbd, a kill of lbd between any two stores, sweeps. See world.h.
+//
+// A change first notes what it may cost (which backends are lost from now on), then is
+// made; so between its stores, too, nothing else may break.
+#include "world.h"
+
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+bool choice_is_lost(struct world *w, uint32_t service, uint32_t choice)
+{
+	const struct choice *c = &w->choices[service][choice];
+	struct model_service *s = world_service(w, service);
+	struct model_backend *b;
+	bool is_down;
+
+	if (c->is_cut || (c->has_deadline && (int32_t)(w->now_s - c->deadline_s) >= 0))
+		return true;
+	b = s ? model_lookup_backend(s, &c->address, 80) : NULL;
+	is_down = c->is_told || (b && b->state == MODEL_DISABLED);
+	return is_down && (!s || s->on_down == MODEL_RESET);
+}
+
+// ---- a step of lbd, and its end in the middle of one ----
+
+static void begin(struct world *w)
+{
+	clients_forget_dead(w);
+	if (!w->kill_after && world_chance(w, 15))
+		w->kill_after = 1 + world_random(w, world_chance(w, 50) ? 8 : 60);
+}
+
+// What the publisher did up to the store where it was killed holds; a new one takes over.
+static void end(struct world *w)
+{
+	uint8_t *killed = w->killed;
+
+	w->kill_after = 0;
+	if (killed) {
+		w->killed = NULL;
+		w->kills++;
+		bed_restore(w->t, killed);
+		free(killed);
+		world_restart(w);
+	}
+	clients_forget_dead(w);
+	bed_check(w->p);
+	w->changes++;
+}
+
+static void apply(struct world *w)
+{
+	struct err e;
+
+	begin(w);
+	if (publisher_check(w->p, w->m, &e))
+		fail_msg("%s", e.text);
+	w->m->generation++;
+	assert_int_equal(publisher_apply(w->p, w->m, w->now_s, &e), 0);
+	end(w);
+}
+
+// ---- the operator ----
+
+static void list(struct world *w, struct model_service *s, struct choice *c)
+{
+	struct model_backend b = {.address = c->address,
+				  .port = 80,
+				  .weight = MODEL_WEIGHT_DEFAULT,
+				  .state = world_chance(w, 90) ? MODEL_ENABLED : MODEL_DRAIN};
+
+	c->is_listed = true;
+	c->is_cut = c->has_deadline = false;
+	assert_int_equal(model_add_backend(s, &b), 0);
+	apply(w);
+}
+
+static void cut(struct world *w, uint32_t service, struct choice *c, uint32_t deadline_s)
+{
+	const char *name = world_service(w, service)->name;
+
+	c->has_deadline = true;
+	c->deadline_s = deadline_s;
+	begin(w);
+	publisher_set_deadline(w->p, name, &c->address, 80, deadline_s, w->now_s);
+	end(w);
+}
+
+static void unlist(struct world *w, uint32_t service, struct choice *c)
+{
+	struct model_service *s = world_service(w, service);
+
+	// If it comes back under another lbd, that one cannot tell why it was marked down.
+	c->is_told |= model_lookup_backend(s, &c->address, 80)->state == MODEL_DISABLED;
+	c->is_listed = false;
+	c->has_deadline = true;
+	c->deadline_s = w->now_s + PUBLISH_LEAVE_DEFAULT_S;
+	model_del_backend(s, &c->address, 80);
+	apply(w);
+	if (world_chance(w, 15))
+		cut(w, service, c, w->now_s + (world_chance(w, 50) ? 0 : world_random(w, 100)));
+}
+
+static void set_state(struct world *w, struct model_backend *b)
+{
+	uint32_t what = world_random(w, 10);
+
+	b->state = what < 5 ? MODEL_ENABLED : what < 8 ? MODEL_DRAIN : MODEL_DISABLED;
+	apply(w);
+}
+
+static void set_service(struct world *w, uint32_t service)
+{
+	const uint32_t idles[] = {30, 60, 90};
+	struct model_service *s = world_service(w, service);
+	uint32_t what = world_random(w, 10);
+
+	if (what < 4)
+		s->idle_s = idles[world_random(w, 3)];
+	else if (what < 7)
+		s->on_down = s->on_down == MODEL_KEEP ? MODEL_RESET : MODEL_KEEP;
+	else if (world_is_udp(service))
+		s->tracking = world_chance(w, 70) ? LB_TRACK_ALWAYS : LB_TRACK_NONE;
+	else
+		s->tracking = world_chance(w, 60)   ? LB_TRACK_ADAPTIVE
+			      : world_chance(w, 60) ? LB_TRACK_ALWAYS
+						    : LB_TRACK_NONE;
+	apply(w);
+}
+
+// Its connections break, as the plan says: new rows, a new ring.
+static void replace_service(struct world *w, uint32_t service)
+{
+	struct model_service *s = world_service(w, service);
+
+	w->changing = service + 1;
+	clients_forget(w, service);
+	s->mode = s->mode == LB_MODE_NAT ? LB_MODE_L2 : LB_MODE_NAT;
+	for (uint32_t i = 0; i < WORLD_BACKENDS; i++)
+		w->choices[service][i].is_cut = !w->choices[service][i].is_listed;
+	apply(w);
+	w->changing = 0;
+}
+
+static void operate(struct world *w, uint32_t service)
+{
+	struct choice *c = &w->choices[service][world_random(w, WORLD_BACKENDS)];
+	struct model_service *s = world_service(w, service);
+	struct model_backend *b = model_lookup_backend(s, &c->address, 80);
+	uint32_t what = world_random(w, 100);
+
+	if (what < 4) {
+		set_service(w, service);
+	} else if (what < 5) {
+		replace_service(w, service);
+	} else if (!b) {
+		list(w, s, c);
+	} else if (what < 40) {
+		unlist(w, service, c);
+	} else if (what < 70) {
+		set_state(w, b);
+	} else {
+		b->weight = (uint32_t[]){0, 20, 100, 1000}[world_random(w, 4)];
+		apply(w);
+	}
+}
+
+// ---- health and the network ----
+
+static void tell(struct world *w, uint32_t service, struct choice *c)
+{
+	struct model_service *s = world_service(w, service);
+	const struct model_backend *b = model_lookup_backend(s, &c->address, 80);
+
+	if (!b || b->state == MODEL_DISABLED)
+		return; // nobody checks it
+	// Up is known to the clients when it is done, down before it begins.
+	c->is_told |= c->is_dead;
+	begin(w);
+	publisher_set_health(w->p, s->name, &c->address, 80, c->is_dead ? HEALTH_DOWN : HEALTH_UP,
+			     w->now_s);
+	end(w);
+	c->is_told = c->is_dead;
+	clients_forget_dead(w);
+}
+
+static void die_or_recover(struct world *w, uint32_t service)
+{
+	struct choice *c = &w->choices[service][world_random(w, WORLD_BACKENDS)];
+
+	c->is_dead = c->is_dead ? false : world_chance(w, 60);
+	tell(w, service, c);
+}
+
+// All the checks answer, as they do after a restart.
+static void check_all(struct world *w)
+{
+	for (uint32_t s = 0; s < WORLD_SERVICES; s++)
+		for (uint32_t i = 0; i < WORLD_BACKENDS; i++)
+			tell(w, s, &w->choices[s][i]);
+}
+
+static void set_hop(struct world *w, uint32_t service)
+{
+	struct choice *c = &w->choices[service][world_random(w, WORLD_BACKENDS)];
+	struct publisher_hop hop = {.ifindex = 1, .mtu = 1500};
+
+	c->has_hop = c->has_hop ? world_chance(w, 60) : true;
+	hop.destination[5] = (uint8_t)world_random(w, 3);
+	begin(w);
+	publisher_set_hop(w->p, &c->address, c->has_hop ? &hop : NULL, w->now_s);
+	end(w);
+}
+
+// What netlink says of an address that is new.
+static void resolve_all(struct world *w)
+{
+	struct publisher_hop hop = {.ifindex = 1, .mtu = 1500};
+
+	begin(w);
+	for (uint32_t s = 0; s < WORLD_SERVICES; s++)
+		for (uint32_t i = 0; i < WORLD_BACKENDS; i++)
+			if (w->choices[s][i].has_hop)
+				publisher_set_hop(w->p, &w->choices[s][i].address, &hop, w->now_s);
+	end(w);
+}
+
+void changes_act(struct world *w)
+{
+	uint32_t service = world_random(w, WORLD_SERVICES), what = world_random(w, 100);
+	bool holds = world_chance(w, 10);
+
+	if (holds)
+		publisher_hold(w->p);
+	if (what < 40)
+		operate(w, service);
+	else if (what < 70)
+		die_or_recover(w, service);
+	else if (what < 80)
+		set_hop(w, service);
+	else if (what < 90)
+		resolve_all(w);
+	else if (what < 95)
+		check_all(w);
+	else
+		world_restart(w);
+	if (holds && w->p->held)
+		publisher_release(w->p, w->now_s);
+	bed_check(w->p);
+}
+
+void changes_sweep(struct world *w)
+{
+	begin(w);
+	if (world_chance(w, 50))
+		publisher_sweep_all(w->p, w->now_s);
+	else
+		publisher_sweep(w->p, 1 + world_random(w, 8), w->now_s);
+	end(w);
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// See world.h.
+#include "world.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "dataplane/core/count.h"
+
+static struct world *the_world; // for the hook in the core's driver
+
+// ---- chance (splitmix64) ----
+
+uint32_t world_random(struct world *w, uint32_t below)
+{
+	uint64_t z = w->random += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return (uint32_t)((z ^ z >> 31) >> 32) % below;
+}
+
+bool world_chance(struct world *w, uint32_t percent)
+{
+	return world_random(w, 100) < percent;
+}
+
+// ---- packets ----
+
+static const char *const vips[WORLD_SERVICES] = {"192.0.2.1", "192.0.2.2", "192.0.2.3"};
+static const char *const names[WORLD_SERVICES] = {"adaptive", "always", "udp"};
+
+bool world_is_udp(uint32_t service)
+{
+	return service == 2;
+}
+
+struct model_service *world_service(struct world *w, uint32_t service)
+{
+	return model_lookup_service(w->m, names[service]);
+}
+
+uint32_t world_row(struct world *w, uint32_t service)
+{
+	return service_lookup(w->p, publish_name_hash(names[service]), 4);
+}
+
+struct frame {
+	struct lb_eth_header eth;
+	struct lb_ipv4_header ip;
+	union {
+		struct lb_tcp_header tcp;
+		struct lb_udp_header udp;
+	};
+} __attribute__((packed));
+
+static const uint8_t tcp_flags[] = {
+	[PACKET_SYN] = LB_TCP_SYN,
+	[PACKET_ACK] = LB_TCP_ACK,
+	[PACKET_FIN] = LB_TCP_FIN | LB_TCP_ACK,
+	[PACKET_RST] = LB_TCP_RST,
+};
+
+static uint32_t make_frame(struct frame *f, uint32_t service, uint32_t flow, enum world_packet kind)
+{
+	struct lb_address vip = bed_address(vips[service]);
+	const uint32_t source = htonl(0xc6336400 | (1 + flow % 7)); // 198.51.100.0
+	bool is_udp = kind == PACKET_UDP;
+	uint32_t l4_len = is_udp ? LB_UDP_LEN : LB_TCP_LEN;
+
+	*f = (struct frame){
+		.eth.type = LB_ETH_P_IPV4,
+		.ip = {.version_ihl = 0x45,
+		       .total_len = htons((uint16_t)(LB_IPV4_LEN + l4_len)),
+		       .ttl = 64,
+		       .protocol = is_udp ? IPPROTO_UDP : IPPROTO_TCP},
+	};
+	memcpy(f->ip.source, &source, 4);
+	memcpy(f->ip.destination, &vip.words[3], 4);
+	f->tcp.source = htons((uint16_t)(10000 + flow));
+	f->tcp.destination = htons(80);
+	if (is_udp) {
+		f->udp.len = htons(LB_UDP_LEN);
+	} else {
+		f->tcp.offset = LB_TCP_LEN / 4 << 4;
+		f->tcp.flags = tcp_flags[kind];
+	}
+	return LB_ETH_LEN + LB_IPV4_LEN + l4_len;
+}
+
+struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
+			       enum world_packet kind, bool is_peek)
+{
+	struct lb_env env = {.tables = &w->t->rows, .now_s = w->now_s, .is_private = is_peek};
+	struct lb_decision d;
+	struct lb_packet p;
+	struct frame f;
+	uint32_t len = make_frame(&f, service, flow, kind);
+
+	w->packet_depth += is_peek ? 2 : 1; // nothing happens during a glance
+	if (w->packet_depth == 1) {
+		w->under_way_s = 0;
+		w->under_way_service = service;
+		w->under_way_flow = flow;
+	}
+	lb_decide(&env, (uint8_t *)&f, (uint8_t *)&f + len, len, &p, &d);
+	w->packet_depth -= is_peek ? 2 : 1;
+	if (!is_peek) {
+		lb_count(&env, &p, &d);
+		w->packets++;
+	}
+	return (struct world_answer){
+		.backend = d.backend,
+		.is_sent = d.verdict == LB_TRANSMIT,
+		.is_tracked = d.is_tracked,
+		.reason = d.reason,
+		.entry = d.entry,
+		.slot_word = d.slot_word,
+		.slot = d.slot,
+	};
+}
+
+// ---- while a packet is under way ----
+
+void world_packet_under_way(struct lb_env *env)
+{
+	struct world *w = the_world;
+
+	if (!w || !w->may_interleave || w->packet_depth != 1 || w->store_depth)
+		return;
+	if (!world_chance(w, 10))
+		return;
+	w->packet_depth++; // of what follows, nothing is interrupted again
+	if (world_chance(w, 50))
+		clients_act_under_way(w);
+	if (env && world_chance(w, 40))
+		changes_act(w);
+	if (env && world_chance(w, 50)) {
+		if (w->under_way_s < PUBLISH_GRACE_S) {
+			uint32_t s = world_random(w, PUBLISH_GRACE_S - w->under_way_s + 1);
+
+			w->under_way_s += s;
+			w->now_s += s;
+			env->now_s = w->now_s;
+		}
+		changes_sweep(w);
+		changes_sweep(w);
+	}
+	w->packet_depth--;
+}
+
+// Between two stores of the publisher: packets, a glance at every connection, or the end of lbd.
+static void on_store(void *arg)
+{
+	struct world *w = arg;
+
+	if (w->kill_after && !--w->kill_after)
+		w->killed = bed_snapshot(w->t, NULL);
+	if (w->killed)
+		return;
+	w->store_depth++;
+	if (world_chance(w, 20))
+		clients_act_under_way(w);
+	if (world_chance(w, 25))
+		clients_check(w);
+	w->store_depth--;
+}
+
+// ---- life ----
+
+static void start_lbd(struct world *w)
+{
+	struct err e;
+
+	assert_int_equal(publisher_new(&w->t->rows, &w->p, &e), 0);
+	w->p->stored = on_store;
+	w->p->stored_arg = w;
+	assert_int_equal(publisher_adopt(w->p, w->m, w->now_s, &e), 0);
+	bed_check(w->p);
+}
+
+void world_restart(struct world *w)
+{
+	publisher_free(w->p);
+	start_lbd(w);
+}
+
+static void add_service(struct world *w, uint32_t service)
+{
+	const uint32_t rings[] = {11, 13, 31};
+	struct model_service s =
+		bed_service(names[service], vips[service], 80, service ? LB_MODE_L2 : LB_MODE_NAT,
+			    rings[world_random(w, 3)]);
+
+	if (service)
+		s.tracking = LB_TRACK_ALWAYS;
+	if (world_is_udp(service))
+		s.protocol = IPPROTO_UDP;
+	s.check.type = MODEL_CHECK_TCP;
+	s.on_down = world_chance(w, 70) ? MODEL_RESET : MODEL_KEEP;
+	for (uint32_t i = 0; i < WORLD_BACKENDS; i++) {
+		struct choice *c = &w->choices[service][i];
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.0.%u.%u", service, i + 1);
+		c->address = bed_address(text);
+		c->is_listed = i < 4;
+		c->has_hop = true;
+		if (c->is_listed)
+			bed_add_backend(&s, text, 80);
+	}
+	assert_int_equal(model_add_service(w->m, &s), 0);
+	model_service_fini(&s);
+}
+
+struct world *world_new(uint64_t seed)
+{
+	struct bed_sizes sizes = {.services = 12, .backends = 120, .slots = 2048};
+	struct world *w = calloc(1, sizeof(*w));
+	struct err e;
+
+	w->random = seed;
+	sizes.lines = 1u << world_random(w, 5);
+	w->t = bed_tables(&sizes);
+	w->m = model_new();
+	w->now_s = (uint32_t)world_random(w, 1u << 24) * 256; // anywhere, also near a wrap
+	w->floods = world_chance(w, 50);
+	w->may_interleave = world_chance(w, 50);
+	the_world = w;
+	for (uint32_t i = 0; i < WORLD_SERVICES; i++)
+		add_service(w, i);
+	start_lbd(w);
+	bed_resolve_hops(w->p, w->m, w->now_s);
+	publisher_hold(w->p);
+	for (uint32_t i = 0; i < WORLD_SERVICES; i++)
+		for (uint32_t j = 0; j < WORLD_BACKENDS; j++)
+			publisher_set_health(w->p, names[i], &w->choices[i][j].address, 80,
+					     HEALTH_UP, w->now_s);
+	publisher_release(w->p, w->now_s);
+	assert_int_equal(publisher_check(w->p, w->m, &e), 0);
+	return w;
+}
+
+void world_free(struct world *w)
+{
+	the_world = NULL;
+	publisher_free(w->p);
+	model_free(w->m);
+	tables_close(w->t);
+	free(w);
+}
+
+void world_step(struct world *w)
+{
+	uint32_t what = world_random(w, 100), what_time = world_random(w, 100);
+
+	if (what_time < 12)
+		w->now_s += 1;
+	else if (what_time < 14)
+		w->now_s += world_random(w, 21);
+	if (what < 75)
+		clients_act(w);
+	else if (what < 87)
+		changes_act(w);
+	else
+		changes_sweep(w);
+	clients_check(w);
+}
