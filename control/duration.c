@@ -45,19 +45,16 @@ int duration_parse(const char *text, uint64_t *ret_ns)
 
 const char *duration_render(uint64_t ns, char *buf)
 {
-	char text[DURATION_TEXT_MAX];
+	const uint64_t whole_ms_ns = ns - ns % DURATION_MS_NS;
+	size_t i = 0;
 
-	snprintf(buf, DURATION_TEXT_MAX, "%llums", (unsigned long long)(ns / DURATION_MS_NS));
-	if (ns < DURATION_MS_NS)
+	// The greatest unit that divides it has the fewest digits.
+	while (whole_ms_ns % units[i].ns)
+		i++;
+	if (!whole_ms_ns)
 		snprintf(buf, DURATION_TEXT_MAX, "0s");
-	// Of equally short ones the smaller unit: 90s, not 1.5m; but 1m, not 60s.
-	for (size_t i = UNITS_N; i-- > 0 && ns >= DURATION_MS_NS;) {
-		if (ns / DURATION_MS_NS % (units[i].ns / DURATION_MS_NS))
-			continue;
-		snprintf(text, sizeof(text), "%llu%s", (unsigned long long)(ns / units[i].ns),
-			 units[i].name);
-		if (strlen(text) < strlen(buf))
-			strcpy(buf, text);
-	}
+	else
+		snprintf(buf, DURATION_TEXT_MAX, "%llu%s",
+			 (unsigned long long)(whole_ms_ns / units[i].ns), units[i].name);
 	return buf;
 }

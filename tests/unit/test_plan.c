@@ -168,6 +168,12 @@ static void shares_are_those_of_the_rings(void **state)
 	assert_int_equal(p->shares_n, 1);
 	assert_true(p->shares[0].moved == expected);
 	plan_free(p);
+	// Of two alike one gets half the weight: of 50 % of the slots it keeps 33 %.
+	p = plan(SERVICES(WEB("", B1 "," B2)),
+		 SERVICES(WEB("", B1 ", {address: 10.1.0.12, port: 8080, weight: 50}")));
+	assert_int_equal(p->shares_n, 1);
+	assert_true(p->shares[0].moved > 0.16 && p->shares[0].moved < 0.18);
+	plan_free(p);
 	// What is drained or has no weight may come and go.
 	p = plan(SERVICES(WEB("", B1)), SERVICES(WEB("", B1 ", {address: 10.1.0.13, weight: 0}")));
 	assert_int_equal(p->shares_n, 0);

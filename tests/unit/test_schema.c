@@ -302,6 +302,7 @@ static void a_service_is_put(void **state)
 	// Only the service's own identity is known from the path.
 	assert_int_equal(schema_decode_service(nameless, strlen(nameless), "web", &s, &e), -EINVAL);
 	assert_string_equal(e.field, "backends[0].address");
+	assert_non_null(strstr(e.text, "is missing"));
 }
 
 static void a_backend_is_put_and_patched(void **state)

@@ -195,6 +195,12 @@ static void the_allowed_beside_them(void **state)
 			     "backends: [{address: 10.1.0.11, port: 8080}]}\n",
 		WEB_BACKENDS "  - {name: l, mode: l2, port: 8080, vips: [203.0.113.10], "
 			     "backends: [{address: 10.1.0.11}]}\n",
+		"services:\n"
+		"  - {name: a, mode: l2, port: 1, vips: [203.0.113.10], backends: [{address: "
+		"10.1.0.11}]}\n"
+		"  - {name: b, mode: l2, port: 1, vips: [203.0.113.11], backends: [{address: "
+		"10.1.0.11}]}\n"
+		"  - {name: c, port: 1, vips: [203.0.113.12], backends: [{address: 10.1.0.11}]}\n",
 		WEB "    mode: ipip\n    backends: [{address: fd00::11}]\n",
 		("services:\n  - {name: web, port: 80, vips: [203.0.113.10, 2001:db8::10], "
 		 "backends: [{address: 10.1.0.11}, {address: fd00::11}]}\n"),
