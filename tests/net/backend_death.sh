@@ -31,7 +31,7 @@ services()
 	    mode: nat
 	    ring: 1021
 	    on_down: $1
-	    check: {type: tcp, port: $2, interval: 500ms, timeout: 250ms, rise: 2, fall: 3}
+	    check: {type: tcp, port: $2, interval: 500ms, timeout: 500ms, rise: 2, fall: 3}
 	    backends:
 	      - {address: 10.1.0.11, port: 8080}
 	      - {address: 10.1.0.12, port: 8080}

@@ -116,7 +116,8 @@ decap_start()
 	local name=$1 from
 	shift
 	from=$(IFS=,; echo "$*")
-	spawn "$name" "decap-$name" "$BUILD/lb-decap" --interface eth0 --from "$from"
+	spawn "$name" "decap-$name" "$BUILD/lb-decap" --interface eth0 --from "$from" \
+		--bpffs-dir "$RUN/bpf/decap-$name"
 }
 
 # Packets that ran through the program on wan and lan, by the driver's own count.

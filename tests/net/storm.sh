@@ -27,7 +27,7 @@ services:
     mode: nat
     ring: 1021
     idle_timeout: 15m
-    check: {type: tcp, interval: 500ms, timeout: 250ms}
+    check: {type: tcp, interval: 1s, timeout: 1s}
     backends:
       - {address: 10.1.0.11, port: 8080}
       - {address: 10.1.0.12, port: 8080}

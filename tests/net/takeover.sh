@@ -22,7 +22,7 @@ services:
     port: 80
     mode: nat
     ring: 1021
-    check: {type: tcp, interval: 250ms, timeout: 250ms}
+    check: {type: tcp, interval: 500ms, timeout: 500ms}
     backends:
       - {address: 10.1.0.11, port: 8080}
       - {address: 10.1.0.12, port: 8080, weight: 50}

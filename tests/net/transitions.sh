@@ -63,7 +63,7 @@ service_render()
 	echo "    mode: $MODE
     idle_timeout: ${IDLE_S}s
     ring: 1021
-    check: {type: tcp, interval: 250ms, timeout: 250ms, rise: 2, fall: 3}
+    check: {type: tcp, interval: 500ms, timeout: 500ms, rise: 2, fall: 3}
     backends:"
 	for i in 1 2 3; do
 		members $i | while read -r service address; do
@@ -90,17 +90,25 @@ services_render()
 	done
 }
 
+# All VIPs, of both families.
+WEB=(--to 203.0.113.10:80 --to '[2001:db8:113::10]:80')
+DNS=(--to 203.0.113.10:53 --to '[2001:db8:113::10]:53')
+if [[ $MODE != nat ]]; then
+	WEB+=(--to 203.0.113.11:80 --to '[2001:db8:113::11]:80')
+	DNS+=(--to 203.0.113.11:53 --to '[2001:db8:113::11]:53')
+fi
+
 hold_all()
 {
-	local to4=203.0.113.10 to6='[2001:db8:113::10]' web=() dns=()
-	web=(--to "$to4:80" --to "$to6:80")
-	dns=(--to "$to4:53" --to "$to6:53")
-	if [[ $MODE != nat ]]; then
-		web+=(--to 203.0.113.11:80 --to '[2001:db8:113::11]:80')
-		dns+=(--to 203.0.113.11:53 --to '[2001:db8:113::11]:53')
-	fi
-	hold tcp "${web[@]}" --held 400 --new 60 --interval 300 --bytes 3000
-	hold udp "${dns[@]}" --protocol udp --held 200 --new 30 --interval 300 --timeout 2000
+	hold tcp "${WEB[@]}" --held 400 --new 60 --interval 300 --bytes 3000
+	hold udp "${DNS[@]}" --protocol udp --held 200 --new 30 --interval 300 --timeout 2000
+}
+
+hold_late()
+{
+	hold tcp-late "${WEB[@]}" --held 100
+	hold udp-late "${DNS[@]}" --protocol udp --held 100 --timeout 2000
+	expect "b4 has connections" report tcp-late '.servers.b4.held > 0'
 }
 
 all_up()
@@ -178,7 +186,8 @@ change_daemon()
 # b4 dies; its own connections are lost, nobody else's.
 kill_and_recover()
 {
-	server_kill 4
+	hold_late # b4 has connections of its own, made since it was added
+	server_kill b4
 	await 30 "b4, dead, gets no new connections" api_shows_down 4
 	forgive
 	unbroken "b4 dead" b4
