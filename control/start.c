@@ -15,22 +15,12 @@
 #include "control/hash_key.h"
 #include "control/pins.h"
 
-static int check_settings(const struct settings *s, struct err *e)
-{
-	if (s->dataplane != SETTINGS_XDP)
-		return err_set_field(e, -ENOTSUP, 0, "dataplane",
-				     "this lbd has the xdp dataplane only");
-	return 0;
-}
-
 // Opens all that the daemon reads and writes; changes none of it, but makes what is not there yet.
 static int open_state(struct lbd *d, int lock_fds[2], struct err *e)
 {
 	uint64_t key[2];
-	int status = check_settings(d->settings, e);
+	int status = environment_check_privileges(e);
 
-	if (!status)
-		status = environment_check_privileges(e);
 	if (!status)
 		status = pins_check(d->settings, e);
 	if (!status)
