@@ -101,7 +101,7 @@ int api_backend_put(struct api_request *r, struct err *e)
 	b.address = t.address;
 	b.port = t.port;
 	old = model_lookup_backend(t.service, &t.address, t.port);
-	code = change_check_new(r, old, t.text, e);
+	code = change_check_new(r, old, t.text, "lbctl backend set", e);
 	if (!code)
 		code = schema_decode_backend(r->body, r->body_len, t.service, &b, e);
 	if (!code && (b.port != t.port || !address_is_equal(&b.address, &t.address)))

@@ -64,12 +64,13 @@ int change_reply(struct api_request *r, int status, struct plan *plan)
 	return reply_json(r, status, body);
 }
 
-int change_check_new(const struct api_request *r, bool exists, const char *what, struct err *e)
+int change_check_new(const struct api_request *r, bool exists, const char *what, const char *mend,
+		     struct err *e)
 {
 	const char *tag =
 		evhttp_find_header(evhttp_request_get_input_headers(r->http), "If-None-Match");
 
 	if (!tag || !exists)
 		return 0;
-	return err_set(e, -ESTALE, "%s: exists already; set changes it", what);
+	return err_set(e, -ESTALE, "%s: exists already; `%s` changes it", what, mend);
 }

@@ -79,7 +79,8 @@ int change_run(struct api_request *r, struct model *after, const char *cause, bo
 // {"generation", "plan"}, with ETag. Frees @plan.
 int change_reply(struct api_request *r, int status, struct plan *plan);
 // Refuses with -ESTALE where If-None-Match: * is given and @exists.
-int change_check_new(const struct api_request *r, bool exists, const char *what, struct err *e);
+int change_check_new(const struct api_request *r, bool exists, const char *what, const char *mend,
+		     struct err *e);
 
 // ---- what several resources show ----
 

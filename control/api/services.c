@@ -61,7 +61,7 @@ int api_service_put(struct api_request *r, struct err *e)
 	struct model *after;
 	struct plan *plan = NULL;
 	char cause[MODEL_NAME_MAX + 32];
-	int code = change_check_new(r, exists, r->args[0], e);
+	int code = change_check_new(r, exists, r->args[0], "lbctl service set", e);
 
 	if (strlen(r->args[0]) > MODEL_NAME_MAX)
 		return err_set_field(e, -EINVAL, 0, "name", "must have at most %d characters",

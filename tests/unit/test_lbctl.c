@@ -184,7 +184,7 @@ static void numbers_are_for_people(void **state)
 	assert_string_equal(show_age(750, buf), "12m 30s");
 	assert_string_equal(show_age(3661, buf), "1h 1m");
 	assert_string_equal(show_age(273600, buf), "3d 4h");
-	assert_string_equal(show_age(-3, buf), "0.0s");
+	assert_string_equal(show_age(-3, buf), "0s");
 	assert_string_equal(show_share(1.0 / 3, buf), "33.3%");
 }
 

@@ -31,6 +31,14 @@ static void note_of(const json_t *b, char *buf, size_t buf_len)
 		snprintf(buf, buf_len, "%s", why_not);
 }
 
+// A settled backend may get one at any time.
+static const char *untracked_text(const json_t *seconds, char *buf)
+{
+	if (!json_is_number(seconds))
+		return "never";
+	return json_number_value(seconds) > 0 ? show_age(json_number_value(seconds), buf) : "now";
+}
+
 int show_backends(const json_t *list, bool with_service)
 {
 	static const struct column columns[] = {{"SERVICE"},
@@ -57,9 +65,7 @@ int show_backends(const json_t *list, bool with_service)
 					show_whole(json_whole(b, "weight"), weight),
 					show_share(json_number(b, "slots_share"), share),
 					show_whole(json_whole(b, "tracked"), tracked),
-					json_is_number(untracked)
-						? show_age(json_number_value(untracked), age)
-						: "-",
+					untracked_text(untracked, age),
 					note};
 
 		note_of(b, note, sizeof(note));

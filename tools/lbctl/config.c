@@ -26,7 +26,7 @@ static char *read_file(const char *file, size_t *ret_len)
 	if (from && from != stdin)
 		fclose(from);
 	if (why) {
-		fail(EXIT_REFUSED, "%s: %s", file, why);
+		fail(EXIT_REFUSED, "%s: %s", strcmp(file, "-") ? file : "stdin", why);
 		free(text);
 		return NULL;
 	}

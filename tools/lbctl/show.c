@@ -183,8 +183,8 @@ const char *show_age(double seconds, char *buf)
 {
 	unsigned long long s = seconds > 0 ? (unsigned long long)seconds : 0;
 
-	if (seconds < 10)
-		snprintf(buf, SHOW_MAX, "%.1fs", seconds > 0 ? seconds : 0);
+	if (seconds > 0 && seconds < 10 && seconds != (double)s)
+		snprintf(buf, SHOW_MAX, "%.1fs", seconds);
 	else if (s < 60)
 		snprintf(buf, SHOW_MAX, "%llus", s);
 	else if (s < 3600)

@@ -1,0 +1,197 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The HTTP API and lbctl against a real lbd: statuses, problem documents, generations,
+# the read-only listener, JSON of every command, exit statuses.
+
+. "$(dirname "$0")/lib.sh"
+isolate "$@"
+
+topology_add nat 2
+LBD_LIMITS="{services: 16, backends: 64, slots: 65536, connections: 4096}"
+lbd_configure
+sed -i 's/^listen: .*/listen: 127.0.0.1:9099/' "$RUN/lbd.yaml"
+lbd_start
+
+# request METHOD PATH [CURL ARGUMENT...]: the status; head and body are in files.
+request()
+{
+	curl -gsS --max-time 10 --unix-socket "$RUN/lbd/lbd.sock" -D "$RUN/head" -o "$RUN/body" \
+		-w '%{http_code}' -X "$1" "http://lbd$2" "${@:3}"
+}
+
+# answers STATUS METHOD PATH [CURL ARGUMENT...]: an error comes as a problem document.
+answers()
+{
+	local status
+	status=$(request "${@:2}")
+	[[ $status == "$1" ]] || fail "$2 $3: $status instead of $1: $(cat "$RUN/body")"
+	if ((status >= 400)); then
+		grep -iq '^content-type: application/problem+json' "$RUN/head" ||
+			fail "$2 $3: $(cat "$RUN/head")"
+		jq -e ".status == $status and (.detail | length > 0)" "$RUN/body" >/dev/null ||
+			fail "$2 $3: $(cat "$RUN/body")"
+	fi
+	ok "$2 $3: $status"
+}
+
+# exits STATUS WORD...: lbctl; its output is in files. One line is said where it fails.
+exits()
+{
+	local status=0
+	lbctl "${@:2}" >"$RUN/out" 2>"$RUN/says" || status=$?
+	((status == $1)) || fail "lbctl ${*:2}: $status instead of $1: $(cat "$RUN/out" "$RUN/says")"
+	if ((status)); then
+		[[ $(grep -c '^lbctl: ' "$RUN/says") == 1 && $(wc -l <"$RUN/says") == 1 ]] ||
+			fail "lbctl ${*:2}: says $(cat "$RUN/says")"
+	fi
+	ok "lbctl ${*:2}: $1 $(cat "$RUN/says")"
+}
+
+cat >"$RUN/services.yaml" <<-END2
+services:
+  - {name: web, vips: [203.0.113.10], port: 80, mode: nat, ring: 251, backends: [
+       {address: 10.1.0.11, port: 8080}, {address: 10.1.0.12, port: 8080}]}
+END2
+
+# ---- before there are services ----
+
+answers 503 GET /healthz
+answers 200 GET /v1/config
+grep -iq '^etag: "0"' "$RUN/head" || fail "no ETag: $(cat "$RUN/head")"
+answers 412 PUT /v1/config -H 'If-Match: "7"' --data-binary @"$RUN/services.yaml"
+answers 200 PUT '/v1/config?dry_run=1' --data-binary @"$RUN/services.yaml"
+expect "a dry run changes nothing" jq -e '.generation == 0 and .dry_run' "$RUN/body"
+answers 200 PUT /v1/config -H 'If-Match: "0"' --data-binary @"$RUN/services.yaml"
+expect "the answer has generation and plan" \
+	jq -e '.generation == 1 and (.plan.changes | length > 0)' "$RUN/body"
+answers 200 PUT /v1/config --data-binary @"$RUN/services.yaml"
+expect "the same again is the same generation" \
+	jq -e '.generation == 1 and .plan.changes == []' "$RUN/body"
+await 10 "the hops resolve" eval "api /healthz/web"
+answers 200 GET /healthz
+
+# ---- statuses ----
+
+web=/v1/services/web
+answers 404 GET /v1/nope
+answers 404 GET /v1/services/nope
+answers 404 GET $web/backends/10.1.0.99:8080
+answers 405 POST /v1/status
+grep -iq '^allow: GET, HEAD' "$RUN/head" || fail "no Allow: $(cat "$RUN/head")"
+answers 405 DELETE /v1/config
+answers 400 PUT '/v1/config?dryrun=1' --data-binary @"$RUN/services.yaml"
+answers 400 PUT '/v1/config?dry_run=perhaps' --data-binary @"$RUN/services.yaml"
+answers 400 GET $web/backends/nonsense
+answers 422 PUT /v1/config -d '{"services": [{"label": "x"}]}'
+expect "field and line are in it" jq -e '.field == "services[0].label" and .line == 1' "$RUN/body"
+answers 409 PUT /v1/config -d '{"services": []}'
+answers 200 PUT '/v1/config?dry_run=1&force=1' -d '{"services": []}'
+answers 413 PUT /v1/config -H Expect: --data-binary @<(head -c 8388609 /dev/zero | tr '\0' ' ')
+answers 422 PUT /v1/config -H Expect: --data-binary @<(head -c 8388608 /dev/zero | tr '\0' ' ')
+answers 507 PUT /v1/services/big -d \
+	'{"vips": ["203.0.113.9"], "port": 1, "mode": "ipip", "ring": 65537, "backends": []}'
+answers 412 PUT $web -H 'If-None-Match: *' -d '{}'
+
+# ---- one service, one backend ----
+
+answers 201 PUT /v1/services/dns -d '{"vips": ["203.0.113.53"], "protocol": "udp", "port": 53,
+	"mode": "nat", "ring": 251, "backends": [{"address": "10.1.0.11"}]}'
+answers 200 PATCH /v1/services/dns -d '{"idle_timeout": "30s"}'
+answers 200 GET /v1/services/dns
+expect "the change is there" jq -e '.config.idle_timeout == "30s"' "$RUN/body"
+jq .config "$RUN/body" >"$RUN/config"
+answers 200 PUT /v1/services/dns --data-binary @"$RUN/config"
+expect "what was read can be written" jq -e '.plan.changes == []' "$RUN/body"
+answers 201 PUT /v1/services/dns/backends/10.1.0.12:53 -d '{"weight": 50}'
+answers 200 PATCH /v1/services/dns/backends/10.1.0.12:53 -d '{"state": "drain"}'
+answers 200 GET /v1/services/dns/backends/10.1.0.12:53
+expect "it drains" jq -e '.state == "drain" and .weight == 50 and .slots == 0' "$RUN/body"
+answers 422 PATCH /v1/services/dns/backends/10.1.0.12:53 -d '{"weight": 5000}'
+answers 200 DELETE '/v1/services/dns/backends/10.1.0.12:53?now=1'
+answers 400 DELETE '/v1/services/dns/backends/10.1.0.11:53?timeout=soon'
+generation=$(api /v1/status | jq .generation)
+answers 200 POST /v1/rollback/1
+expect "a rollback is a new generation" jq -e ".generation == $generation + 1" "$RUN/body"
+answers 404 DELETE /v1/services/dns
+expect "it has a cause" eval 'api /v1/history | jq -e ".generations[0].cause == \"rollback to 1\""'
+
+# ---- the read-only listener ----
+
+public()
+{
+	in_ns lb curl -sS --max-time 10 -o "$RUN/body" -w '%{http_code}' "${@:2}" "http://127.0.0.1:9099$1"
+}
+for path in /metrics /healthz /v1/status /v1/services; do
+	expect "the listener has $path" test "$(public $path)" = 200
+done
+for path in /v1/config /v1/history /v1/services/web /v1/stats; do
+	expect "the listener has no $path" test "$(public $path)" = 404
+done
+expect "the listener takes no changes" test "$(public /v1/services -X PUT -d '{}')" = 405
+public /metrics >/dev/null
+# shellcheck disable=SC2016 # awk's
+expect "metrics are Prometheus text" awk '
+	!/^# (HELP|TYPE) sluice_[a-z_]+ / && !/^sluice_[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+$/ {
+		print "no metric: " $0; exit 1 }' "$RUN/body"
+expect "the socket is the group's" test "$(stat -c '%a %G' "$RUN/lbd/lbd.sock")" = "660 root"
+
+# ---- slow clients do not hold up others ----
+
+mkfifo "$RUN/never"
+exec 7<>"$RUN/never"
+for ((i = 0; i < 50; i++)); do
+	spawn lb slow curl -sS --unix-socket "$RUN/lbd/lbd.sock" -X PUT -H Expect: \
+		-T "$RUN/never" http://lbd/v1/config
+done
+started=$(now_ms)
+expect "a client is served beside 50 that stall" api /v1/status
+say "in $(($(now_ms) - started)) ms"
+
+# ---- lbctl ----
+
+prints_json()
+{
+	exits 0 --json "$@"
+	jq -es 'length == 1' "$RUN/out" >/dev/null || fail "no JSON document: $(cat "$RUN/out")"
+}
+
+for command in status export history diff 'service list' 'service show web' 'backend list' \
+	'backend list web' stats 'stats web' drops events version \
+	"apply --dry-run $RUN/services.yaml"; do
+	# shellcheck disable=SC2086 # words are meant
+	prints_json $command
+	# shellcheck disable=SC2086
+	exits 0 $command
+	[[ -s $RUN/out ]] || fail "it prints nothing"
+done
+prints_json backend drain web 10.1.0.11:8080
+expect "what changes is said" jq -e '.plan.changes[0].text == "state enabled -> drain"' "$RUN/out"
+prints_json backend enable web 10.1.0.11:8080
+prints_json backend set web 10.1.0.11:8080 --weight 7
+prints_json backend add web 10.1.0.13:8080 --weight 3
+prints_json backend remove web 10.1.0.13:8080 --now
+prints_json service set web idle_timeout=20m
+prints_json service add dns --vip 203.0.113.53 --port 53 --protocol udp --mode l2 --ring 251 \
+	--check tcp --check-interval 5s --backend 10.1.0.11 --backend 10.1.0.12
+expect "it is as it was said" eval 'api /v1/services/dns | jq -e ".config.check.interval == \"5s\""'
+prints_json service remove dns
+prints_json rollback 1
+prints_json apply "$RUN/services.yaml"
+exits 0 backend drain web 10.1.0.11:8080
+expect "the plan is printed" grep -q '^changed  backend web 10.1.0.11:8080: state enabled -> drain$' \
+	"$RUN/out"
+expect "the generation is printed last" grep -Eq '^generation [0-9]+$' <(tail -n 1 "$RUN/out")
+exits 1 --json service show nope
+expect "a refusal is a JSON document too" jq -e '.status == 404' "$RUN/out"
+exits 2 frobnicate
+exits 2 backend drain web
+exits 2 apply --dry-rnu "$RUN/services.yaml"
+exits 1 apply /nowhere.yaml
+exits 0 export
+mv "$RUN/out" "$RUN/export.yaml"
+exits 0 apply "$RUN/export.yaml"
+expect "what is exported changes nothing" grep -q 'nothing changes' "$RUN/out"
+lbd_stop TERM
+exits 3 status
+exits 0 version
