@@ -62,10 +62,19 @@ static __always_inline enum lb_verdict lb_reason_verdict(enum lb_reason reason)
 	return LB_REASONS_PASS >> reason & 1 ? LB_PASS : LB_DROP;
 }
 
-static __always_inline void lb_decide_set(struct lb_decision *d, enum lb_reason reason)
+// Ends the walk, sent on; @reason has verdict TRANSMIT.
+static __always_inline void lb_decide_transmit(struct lb_decision *d, enum lb_reason reason)
 {
 	d->reason = reason;
-	d->verdict = lb_reason_verdict(reason);
+	d->verdict = LB_TRANSMIT;
+}
+
+// Ends the walk here or at the kernel; @reason has another verdict than TRANSMIT. (Each way of
+// ending has a function, so that the compiler sees that they never meet again.)
+static __always_inline void lb_decide_end(struct lb_decision *d, enum lb_reason reason)
+{
+	d->reason = reason;
+	d->verdict = LB_REASONS_PASS >> reason & 1 ? LB_PASS : LB_DROP;
 }
 
 // RFC 1122, 3.2.1.3; RFC 4291, 2.5.2, 2.5.3, 2.7: no source that could be answered.
@@ -133,19 +142,19 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 	enum lb_reason reason = LB_REASON_CURRENT, hindrance;
 
 	if (!service) {
-		lb_decide_set(d, LB_REASON_NO_SERVICE);
+		lb_decide_end(d, LB_REASON_NO_SERVICE);
 		return;
 	}
 	d->is_syn = lb_packet_is_syn(p);
 	if (!lb_decide_is_unicast_source(p)) {
-		lb_decide_set(d, LB_REASON_SOURCE);
+		lb_decide_end(d, LB_REASON_SOURCE);
 		return;
 	}
 	d->hash = lb_hash_flow(lb_meta(env)->hash_key, p);
 	d->slot = lb_slot_of(service, d->hash);
 	line = lb_slot_line(env, d->slot / LB_SLOTS_PER_LINE);
 	if (!line) {
-		lb_decide_set(d, LB_REASON_NO_BACKEND);
+		lb_decide_end(d, LB_REASON_NO_BACKEND);
 		return;
 	}
 	d->slot_word = lb_slot_read(line, d->slot);
@@ -171,11 +180,15 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 		d->is_untracked = choice.is_untracked;
 	}
 	if (d->backend == 0) {
-		lb_decide_set(d, LB_REASON_NO_BACKEND);
+		lb_decide_end(d, LB_REASON_NO_BACKEND);
 		return;
 	}
 	hindrance = lb_decide_backend(env, p, d);
-	lb_decide_set(d, hindrance == LB_REASON_NONE ? reason : hindrance);
+	if (hindrance != LB_REASON_NONE) {
+		lb_decide_end(d, hindrance);
+		return;
+	}
+	lb_decide_transmit(d, reason);
 }
 
 // For a VIP, but no service's, or not sound. @vip: bits of enum lb_vip.
@@ -253,13 +266,13 @@ static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_
 
 	if (!backend || backend->state != LB_ROW_LIVE) {
 		d->backend = 0;
-		lb_decide_set(d, LB_REASON_NOT_VIP);
+		lb_decide_end(d, LB_REASON_NOT_VIP);
 		return;
 	}
 	kind = lb_decide_route(lb_route_set(env), p, &d->hop);
 	if (kind == LB_ROUTE_DIRECT) {
 		d->backend = 0;
-		lb_decide_set(d, LB_REASON_DIRECT);
+		lb_decide_end(d, LB_REASON_DIRECT);
 		return;
 	}
 	d->is_reply = 1;
@@ -267,7 +280,7 @@ static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_
 	d->mode = backend->mode;
 	d->service = backend->service;
 	if (p->defect != LB_REASON_NONE) {
-		lb_decide_set(d, p->defect);
+		lb_decide_end(d, p->defect);
 		return;
 	}
 	if (kind == LB_ROUTE_HOP) {
@@ -280,23 +293,27 @@ static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_
 		reason = LB_REASON_TTL;
 	if (reason == LB_REASON_NONE && p->ip_len > d->link.mtu)
 		reason = LB_REASON_TOO_BIG;
-	lb_decide_set(d, reason == LB_REASON_NONE ? LB_REASON_REPLY : reason);
+	if (reason != LB_REASON_NONE) {
+		lb_decide_end(d, reason);
+		return;
+	}
+	lb_decide_transmit(d, LB_REASON_REPLY);
 }
 
-// Parses the frame into @ret_packet and decides it. The driver then: makes room for ret->grow bytes
-// in front (no room: lb_decide_set(d, LB_REASON_HEADROOM)), calls lb_count(), and does what
-// ret->verdict says; TRANSMIT: lb_apply(), then out of ret->link.ifindex.
-static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end, __u32 frame_len,
-				      struct lb_packet *ret_packet, struct lb_decision *ret)
+// What lb_decide() does, for a frame whose family is known (lb_packet_family()). A driver that
+// calls it in a place of its own for each family, as a constant, has a straight way for each.
+static __always_inline void lb_decide_family(struct lb_env *env, __u8 *start, __u8 *end,
+					     __u32 frame_len, int family,
+					     struct lb_packet *ret_packet, struct lb_decision *ret)
 {
 	struct lb_packet *p = ret_packet;
 	__u32 vip = 0;
 	int is_sound;
 
 	*ret = (struct lb_decision){};
-	lb_packet_parse(start, end, frame_len, p);
+	lb_packet_parse(start, end, frame_len, family, p);
 	if (p->family == 0) {
-		lb_decide_set(ret, p->defect);
+		lb_decide_end(ret, p->defect);
 		return;
 	}
 	is_sound = p->has_ports && p->defect == LB_REASON_NONE;
@@ -314,7 +331,7 @@ static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end
 		return;
 	}
 	if (vip) {
-		lb_decide_set(ret, lb_decide_vip(p, vip));
+		lb_decide_end(ret, lb_decide_vip(p, vip));
 		return;
 	}
 	if (p->has_ports)
@@ -323,5 +340,14 @@ static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end
 	if (ret->backend)
 		lb_decide_reply(env, p, ret);
 	else
-		lb_decide_set(ret, LB_REASON_NOT_VIP);
+		lb_decide_end(ret, LB_REASON_NOT_VIP);
+}
+
+// Parses the frame into @ret_packet and decides it. The driver then: makes room for ret->grow bytes
+// in front (no room: lb_decide_end(d, LB_REASON_HEADROOM)), calls lb_count(), and does what
+// ret->verdict says; TRANSMIT: lb_apply(), then out of ret->link.ifindex.
+static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end, __u32 frame_len,
+				      struct lb_packet *ret_packet, struct lb_decision *ret)
+{
+	lb_decide_family(env, start, end, frame_len, lb_packet_family(start, end), ret_packet, ret);
 }

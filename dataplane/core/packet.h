@@ -293,26 +293,43 @@ static __always_inline void lb_packet_parse_ipv6(struct lb_packet *p)
 		lb_packet_set_defect(p, LB_REASON_IP_LENGTH);
 }
 
-// Fills @ret from the frame at @start (@frame_len bytes, of which those before @end are
-// contiguous). ret->family 0: ret->defect is the reason (NOT_IP, VLAN, TRUNCATED), nothing else is
-// known.
-static __always_inline void lb_packet_parse(__u8 *start, __u8 *end, __u32 frame_len,
-					    struct lb_packet *ret)
+// 4 or 6 by the frame's Ethernet type; 0: it has neither.
+static __always_inline int lb_packet_family(const __u8 *start, const __u8 *end)
 {
 	const struct lb_eth_header *eth = (const void *)start;
 
-	*ret = (struct lb_packet){.start = start, .end = end, .frame_len = frame_len};
-	if (start + sizeof(*eth) > end) {
-		ret->defect = LB_REASON_TRUNCATED;
-		return;
-	}
-	ret->l3 = start + LB_ETH_LEN;
+	if (start + sizeof(*eth) > end)
+		return 0;
 	if (eth->type == LB_ETH_P_IPV4)
+		return 4;
+	return eth->type == LB_ETH_P_IPV6 ? 6 : 0;
+}
+
+// Why a frame without family is not looked into.
+static __always_inline enum lb_reason lb_packet_parse_other(const __u8 *start, const __u8 *end)
+{
+	const struct lb_eth_header *eth = (const void *)start;
+
+	if (start + sizeof(*eth) > end)
+		return LB_REASON_TRUNCATED;
+	if (eth->type == LB_ETH_P_8021Q || eth->type == LB_ETH_P_8021AD)
+		return LB_REASON_VLAN;
+	return LB_REASON_NOT_IP;
+}
+
+// Fills @ret from the frame at @start (@frame_len bytes, of which those before @end are
+// contiguous).
+// @family: what lb_packet_family() says. ret->family 0: ret->defect is the reason (NOT_IP, VLAN,
+// TRUNCATED), nothing else is known.
+static __always_inline void lb_packet_parse(__u8 *start, __u8 *end, __u32 frame_len, int family,
+					    struct lb_packet *ret)
+{
+	*ret = (struct lb_packet){.start = start, .end = end, .frame_len = frame_len};
+	ret->l3 = start + LB_ETH_LEN;
+	if (family == 4)
 		lb_packet_parse_ipv4(ret);
-	else if (eth->type == LB_ETH_P_IPV6)
+	else if (family == 6)
 		lb_packet_parse_ipv6(ret);
-	else if (eth->type == LB_ETH_P_8021Q || eth->type == LB_ETH_P_8021AD)
-		ret->defect = LB_REASON_VLAN;
 	else
-		ret->defect = LB_REASON_NOT_IP;
+		ret->defect = lb_packet_parse_other(start, end);
 }
