@@ -23,8 +23,8 @@ static struct lb_bpf *skeleton;
 // Interface 10 is "the link" of cases_reply.py; 12 has no neighbour on it.
 static const char *const routes[] = {
 	"link set lo up",
-	"link add name link index 10 address 02:00:00:00:00:51 mtu 1400 type veth peer name peer "
-	"index 11",
+	("link add name link index 10 address 02:00:00:00:00:51 mtu 1400 type veth peer name peer "
+	 "index 11"),
 	"link set dev link up",
 	"link set dev peer up",
 	"route add 100.64.1.0/24 via 192.0.2.1 dev link onlink",
