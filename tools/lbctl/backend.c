@@ -129,7 +129,7 @@ int send_change(const struct lbctl *l, const char *method, char *path, const cha
 				 .body = text,
 				 .body_len = text ? strlen(text) : 0};
 	json_t *answer;
-	int status = http_call(l, &q, &answer, NULL);
+	int status = http_call(l, &q, &answer);
 
 	json_decref(body);
 	free(text);

@@ -60,7 +60,7 @@ static void offer_list(const struct lbctl *l, char *path, const char *list, cons
 	json_t *answer = NULL, *item;
 	size_t i;
 
-	if (path && !http_call(l, &q, &answer, NULL)) {
+	if (path && !http_call(l, &q, &answer)) {
 		json_array_foreach (json_object_get(answer, list), i, item) {
 			const char *text = json_text(item, key);
 

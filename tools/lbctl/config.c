@@ -34,14 +34,20 @@ static char *read_file(const char *file, size_t *ret_len)
 	return text;
 }
 
-// What would have changed is shown where a change was refused for its size.
-static void show_refused(const struct lbctl *l, struct http_request q, const char *path)
+// What would have gone is shown, before the reason, where a change is refused for its size.
+static void show_refused(const struct lbctl *l, const struct http_request *q, long status)
 {
+	struct http_request dry_run = *q;
 	json_t *answer = NULL;
+	char path[1200];
 
-	q.path = path;
-	q.is_silent = true;
-	if (!l->is_json && !http_call(l, &q, &answer, NULL))
+	if (status != 409 || l->is_json)
+		return;
+	snprintf(path, sizeof(path), "%.*s?dry_run=1&force=1", (int)strcspn(q->path, "?"), q->path);
+	dry_run.path = path;
+	dry_run.is_silent = true;
+	dry_run.on_refusal = NULL;
+	if (!http_call(l, &dry_run, &answer))
 		show_plan(json_object_get(answer, "plan"));
 	json_decref(answer);
 }
@@ -56,10 +62,11 @@ static const char *query_of(const struct args *a)
 int command_apply(const struct lbctl *l, const struct args *a)
 {
 	const char *file = a->words[0];
-	struct http_request q = {.method = "PUT", .file = strcmp(file, "-") ? file : "stdin"};
+	struct http_request q = {.method = "PUT",
+				 .file = strcmp(file, "-") ? file : "stdin",
+				 .on_refusal = show_refused};
 	char path[64];
 	json_t *answer;
-	long http_status;
 	char *text = read_file(file, &q.body_len);
 	int status;
 
@@ -68,9 +75,7 @@ int command_apply(const struct lbctl *l, const struct args *a)
 	snprintf(path, sizeof(path), "/v1/config%s", query_of(a));
 	q.path = path;
 	q.body = text;
-	status = http_call(l, &q, &answer, &http_status);
-	if (http_status == 409)
-		show_refused(l, q, "/v1/config?dry_run=1&force=1");
+	status = http_call(l, &q, &answer);
 	free(text);
 	return status ? status : show_change(l, answer);
 }
@@ -83,7 +88,7 @@ int command_export(const struct lbctl *l, const struct args *a)
 
 	if (!l->is_json)
 		q.header = "Accept: application/yaml";
-	status = http_call(l, &q, &answer, NULL);
+	status = http_call(l, &q, &answer);
 	if (status)
 		return status;
 	if (l->is_json)
@@ -121,19 +126,14 @@ int command_history(const struct lbctl *l, const struct args *a)
 
 int command_rollback(const struct lbctl *l, const struct args *a)
 {
-	struct http_request q = {.method = "POST", .body = ""};
+	struct http_request q = {.method = "POST", .body = "", .on_refusal = show_refused};
 	char *path = http_path("/v1/rollback/%", a->words[0]), with_query[1200];
 	json_t *answer;
-	long http_status;
 	int status;
 
 	snprintf(with_query, sizeof(with_query), "%s%s", path ? path : "", query_of(a));
 	q.path = with_query;
-	status = http_call(l, &q, &answer, &http_status);
-	if (http_status == 409) {
-		snprintf(with_query, sizeof(with_query), "%s?dry_run=1&force=1", path ? path : "");
-		show_refused(l, q, with_query);
-	}
+	status = http_call(l, &q, &answer);
 	free(path);
 	return status ? status : show_change(l, answer);
 }
@@ -143,7 +143,7 @@ int command_diff(const struct lbctl *l, const struct args *a)
 	char *path = a->words_n ? http_path("/v1/diff?from=%", a->words[0]) : http_path("/v1/diff");
 	struct http_request q = {.path = path};
 	json_t *answer, *plan;
-	int status = http_call(l, &q, &answer, NULL);
+	int status = http_call(l, &q, &answer);
 
 	free(path);
 	if (status || l->is_json)

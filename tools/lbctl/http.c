@@ -72,6 +72,8 @@ static int fail_problem(const struct lbctl *l, const struct http_request *q, lon
 	snprintf(e.field, sizeof(e.field), "%s", json_text(problem, "field"));
 	e.line = q->file ? (int)json_whole(problem, "line") : 0;
 	err_render(&e, e.line ? q->file : NULL, line, sizeof(line));
+	if (q->on_refusal)
+		q->on_refusal(l, q, status);
 	if (!q->is_silent)
 		fail(EXIT_REFUSED, "%s", line);
 	if (!q->is_silent && l->is_json && problem)
@@ -108,7 +110,7 @@ static int take_answer(const struct text *body, json_t **ret)
 	return *ret ? EXIT_DONE : fail(EXIT_REFUSED, "lbd's answer cannot be read");
 }
 
-int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret, long *ret_status)
+int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret)
 {
 	struct text body = {0};
 	struct curl_slist *headers;
@@ -134,8 +136,6 @@ int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret,
 	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
-	if (ret_status)
-		*ret_status = status;
 	// An answer that came while the body was still being sent (413) counts.
 	if (status >= 400)
 		result = fail_problem(l, q, status, &body);
@@ -151,7 +151,7 @@ int http_get(const struct lbctl *l, const char *path, json_t **ret)
 {
 	struct http_request q = {.path = path};
 
-	return http_call(l, &q, ret, NULL);
+	return http_call(l, &q, ret);
 }
 
 char *http_path(const char *pattern, ...)

@@ -108,12 +108,13 @@ struct http_request {
 	size_t body_len;
 	const char *file; // names the body's source in errors; NULL: none
 	bool is_silent;	  // prints nothing
+	// Called before a refusal is explained; NULL: nothing is.
+	void (*on_refusal)(const struct lbctl *l, const struct http_request *q, long status);
 };
 
 // Asks lbd. On success *ret (NULL: not wanted) is the answer's JSON; where it is not JSON, its text
 // as a JSON string. Else prints the reason and, under --json, lbd's problem document.
-// *ret_status (may be NULL) is the HTTP status, 0 without an answer.
-int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret, long *ret_status);
+int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret);
 int http_get(const struct lbctl *l, const char *path, json_t **ret);
 // "/v1/services/%/backends/%": each % becomes the next argument, percent-encoded. malloc'ed.
 char *http_path(const char *pattern, ...);

@@ -140,7 +140,7 @@ int command_version(const struct lbctl *l, const struct args *a)
 	const char *lbd = NULL;
 
 	// lbctl's own version is known without lbd.
-	if (!http_call(l, &q, &answer, NULL))
+	if (!http_call(l, &q, &answer))
 		lbd = json_text(answer, "version");
 	if (l->is_json)
 		show_json(json_pack("{s:s, s:s?}", "lbctl", LBD_VERSION, "lbd", lbd));
