@@ -8,7 +8,6 @@
 #   need_root
 #   install_packages build net      # only what is missing, and nothing at all where nothing is
 #   build                           # build/lbd, build/lbctl, ...
-#   ensure_bpffs
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -27,11 +26,11 @@ export ROOT BUILD
 		libbpf-dev libmnl-dev libevent-dev libcurl4-openssl-dev libjansson-dev libyaml-dev
 		libsystemd-dev libsmartcols-dev libcmocka-dev)
 	packages_net=(iproute2 ethtool nginx-light jq curl tcpdump nftables procps iputils-ping
-		python3 util-linux)
-	packages_unit=(iproute2 python3 python3-scapy jq util-linux)
+		mount python3 util-linux)
+	packages_unit=(iproute2 jq mount procps python3 python3-scapy util-linux)
 	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)
 	packages_tools=(jq)
-	packages_bench=(iproute2 ethtool jq python3 util-linux)
+	packages_bench=(iproute2 ethtool jq mount procps python3 util-linux)
 }
 
 say()
@@ -157,12 +156,4 @@ list_shell_files()
 			printf '%s\n' "$file"
 		fi
 	done
-}
-
-# BPF objects are pinned there.
-ensure_bpffs()
-{
-	if [ "$(stat -f -c %T /sys/fs/bpf 2>/dev/null)" != bpf_fs ]; then
-		mount -t bpf bpf /sys/fs/bpf || die "cannot mount bpffs on /sys/fs/bpf"
-	fi
 }
