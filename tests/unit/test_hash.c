@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// dataplane/core/hash.h: SipHash against published vectors; the flow hash against an
+// implementation written apart (tests/packet/world.py, byte by byte, which is held to
+// the same vectors); and that flows which differ little spread evenly over slots and
+// over lines of connections. Inputs are fixed, so a run repeats.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/core/hash.h"
+#include "dataplane/core/slot.h"
+
+static const __u64 key[2] = {0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull};
+
+// SipHash of 0, 1, 2, ... @len - 1 by the core's steps.
+static uint64_t sip(size_t len, int c, int d)
+{
+	uint8_t message[64] = {};
+	struct lb_sip s;
+
+	for (size_t i = 0; i < len; i++)
+		message[i] = (uint8_t)i;
+	message[len / 8 * 8 + 7] = (uint8_t)len;
+	lb_sip_init(&s, key);
+	for (size_t i = 0; i <= len / 8; i++)
+		lb_sip_absorb(&s, lb_get64(message + i * 8), c);
+	return lb_sip_finish(&s, d);
+}
+
+static void test_published(void **state)
+{
+	// SipHash-2-4: the paper's appendix A, and its reference implementation's vectors.
+	assert_true(sip(15, 2, 4) == 0xa129ca6149be45e5ull);
+	assert_true(sip(0, 2, 4) == 0x726fdb47dd0e0e31ull);
+	assert_true(sip(1, 2, 4) == 0x74f839c593dc67fdull);
+	assert_true(sip(8, 2, 4) == 0x93f5f5799a932462ull);
+	// SipHash-1-3: the vectors of Rust's core library.
+	assert_true(sip(0, LB_SIP_C, LB_SIP_D) == 0xabac0158050fc4dcull);
+	assert_true(sip(1, LB_SIP_C, LB_SIP_D) == 0xc9f49bf37d57ca93ull);
+	assert_true(sip(7, LB_SIP_C, LB_SIP_D) == 0xd3927d989bb11140ull);
+	assert_true(sip(8, LB_SIP_C, LB_SIP_D) == 0x369095118d299a8eull);
+}
+
+static struct lb_packet flow(const char *source, const char *destination, uint16_t source_port,
+			     uint16_t destination_port, uint8_t protocol)
+{
+	struct lb_packet p = {.family = strchr(source, ':') ? 6 : 4,
+			      .source_port = htons(source_port),
+			      .destination_port = htons(destination_port),
+			      .protocol = protocol,
+			      .has_ports = 1};
+	__be32 ipv4;
+
+	if (p.family == 6) {
+		assert_int_equal(inet_pton(AF_INET6, source, &p.source), 1);
+		assert_int_equal(inet_pton(AF_INET6, destination, &p.destination), 1);
+	} else {
+		assert_int_equal(inet_pton(AF_INET, source, &ipv4), 1);
+		lb_address_set_ipv4(&p.source, ipv4);
+		assert_int_equal(inet_pton(AF_INET, destination, &ipv4), 1);
+		lb_address_set_ipv4(&p.destination, ipv4);
+	}
+	return p;
+}
+
+static void test_flows(void **state)
+{
+	static const struct {
+		const char *source, *destination;
+		uint16_t source_port, destination_port;
+		uint8_t protocol;
+		uint64_t hash; // world.py: flow_hash()
+	} vectors[] = {
+		{"198.51.100.7", "203.0.113.10", 40000, 80, 6, 0x356e5ef47607ac10},
+		{"0.0.0.0", "255.255.255.255", 0, 65535, 17, 0x8e5a519bdbf35bb9},
+		{"192.0.2.1", "192.0.2.2", 1, 2, 6, 0x72cc2e76855ff969},
+		{"2001:db8:c::7", "2001:db8:53::10", 40000, 80, 6, 0x9392991c821e1bbb},
+		{"::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535, 0, 17,
+		 0x39b774ab8bc5e66d},
+	};
+
+	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		struct lb_packet p =
+			flow(vectors[i].source, vectors[i].destination, vectors[i].source_port,
+			     vectors[i].destination_port, vectors[i].protocol);
+
+		assert_true(lb_hash_flow(key, &p) == vectors[i].hash);
+	}
+}
+
+// ---- distribution ----
+
+// Pearson's statistic for @n balls in @bins; its mean is bins - 1, its deviation sqrt(2 (bins -
+// 1)).
+static double chi_squared(const uint32_t *counts, uint32_t bins, uint32_t n)
+{
+	double mean = (double)n / bins, sum = 0;
+
+	for (uint32_t i = 0; i < bins; i++)
+		sum += (counts[i] - mean) * (counts[i] - mean) / mean;
+	return sum;
+}
+
+static void assert_even(const uint32_t *counts, uint32_t bins, uint32_t n)
+{
+	double chi = chi_squared(counts, bins, n), df = bins - 1;
+
+	// Five deviations: one run in millions would fail by chance, and the inputs are fixed.
+	assert_true((chi - df) * (chi - df) < 25 * 2 * df);
+}
+
+// Makes the @i-th flow of a pattern.
+typedef void (*pattern_fn)(struct lb_packet *p, uint32_t i);
+
+static void by_port(struct lb_packet *p, uint32_t i)
+{
+	p->source_port = htons((uint16_t)i);
+	lb_address_set_ipv4(&p->source, htonl(0xc6336400 + (i >> 16)));
+}
+
+static void by_address(struct lb_packet *p, uint32_t i)
+{
+	lb_address_set_ipv4(&p->source, htonl(0x0a000000 + i));
+}
+
+static void by_high_bits(struct lb_packet *p, uint32_t i)
+{
+	lb_address_set_ipv4(&p->source, htonl(i << 12));
+}
+
+static void by_address6(struct lb_packet *p, uint32_t i)
+{
+	p->source.words[3] = htonl(i);
+}
+
+static void by_network6(struct lb_packet *p, uint32_t i)
+{
+	p->source.words[1] = htonl(i);
+}
+
+static void check_even(const char *source, const char *destination, pattern_fn pattern)
+{
+	const struct lb_service service = {.ring_offset = 160, .ring_len = 16381};
+	enum { FLOWS_N = 1 << 20, LINES_N = 1 << 14 };
+	uint32_t *slots = calloc(service.ring_len, sizeof(*slots));
+	uint32_t *lines = calloc(LINES_N, sizeof(*lines));
+	struct lb_packet p = flow(source, destination, 40000, 80, 6);
+
+	for (uint32_t i = 0; i < FLOWS_N; i++) {
+		uint64_t hash;
+		uint32_t slot;
+
+		pattern(&p, i);
+		hash = lb_hash_flow(key, &p);
+		slot = lb_slot_of(&service, hash);
+		assert_in_range(slot, 160, 160 + 16380);
+		slots[slot - 160]++;
+		lines[hash % LINES_N]++;
+	}
+	assert_even(slots, service.ring_len, FLOWS_N);
+	assert_even(lines, LINES_N, FLOWS_N);
+	free(slots);
+	free(lines);
+}
+
+static void test_even(void **state)
+{
+	check_even("198.51.100.7", "203.0.113.10", by_port);
+	check_even("198.51.100.7", "203.0.113.10", by_address);
+	check_even("198.51.100.7", "203.0.113.10", by_high_bits);
+	check_even("2001:db8:c::7", "2001:db8:53::10", by_address6);
+	check_even("2001:db8:c::7", "2001:db8:53::10", by_network6);
+}
+
+// Another key, or another bit anywhere in the five-tuple, changes about half of the hash's bits.
+static void test_every_bit_counts(void **state)
+{
+	static const char *const ends[][2] = {{"198.51.100.7", "203.0.113.10"},
+					      {"2001:db8:c::7", "2001:db8:53::10"}};
+	const __u64 other_key[2] = {key[0] ^ 1, key[1]};
+
+	for (int f = 0; f < 2; f++) {
+		struct lb_packet p = flow(ends[f][0], ends[f][1], 40000, 80, 6);
+		uint64_t hash = lb_hash_flow(key, &p);
+		uint8_t *fields[] = {p.source.bytes, p.destination.bytes};
+
+		assert_in_range(__builtin_popcountll(hash ^ lb_hash_flow(other_key, &p)), 12, 52);
+		for (int bit = 0; bit < 2 * 128; bit++) {
+			uint8_t *byte = &fields[bit / 128][bit % 128 / 8];
+
+			if (p.family == 4 && bit % 128 < 96)
+				continue;
+			*byte ^= (uint8_t)(1 << bit % 8);
+			assert_in_range(__builtin_popcountll(hash ^ lb_hash_flow(key, &p)), 12, 52);
+			*byte ^= (uint8_t)(1 << bit % 8);
+		}
+		for (int bit = 0; bit < 16; bit++) {
+			p.source_port ^= (__be16)(1 << bit);
+			assert_in_range(__builtin_popcountll(hash ^ lb_hash_flow(key, &p)), 12, 52);
+			p.source_port ^= (__be16)(1 << bit);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_published),
+		cmocka_unit_test(test_flows),
+		cmocka_unit_test(test_even),
+		cmocka_unit_test(test_every_bit_counts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
