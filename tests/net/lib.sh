@@ -92,7 +92,7 @@ leave()
 		[[ -s $log ]] && echo "---- ${log##*/}" && tail -n 25 "$log"
 	done
 	if [[ -S $RUN/lbd/lbd.sock ]]; then
-		timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" backend list
+		timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" backend list | head -n 40
 		timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" drops
 	fi
 	if [[ ${SLUICE_LOGS-} ]]; then
@@ -125,7 +125,7 @@ refuse()
 	output=$("$@" 2>&1) || status=$?
 	((status == 1)) || fail "$sentence (status $status: $output)"
 	grep -Eq -- "$pattern" <<<"$output" || fail "$sentence (it says: $output)"
-	ok "$sentence: $output"
+	ok "$sentence: $(head -n 1 <<<"$output")"
 }
 
 # ---- holders: see holder.h ----
