@@ -38,7 +38,7 @@ int publisher_check(const struct publisher *p, const struct model *m, struct err
 // not name become leaving (backends) or are removed (services). Health is read from the tables: a
 // backend that is some slot's current is up, one flagged down is down, else unknown. Then does what
 // publisher_apply() does; where the tables already show @m, not a byte changes.
-// Fresh tables are the case where nothing matches.
+// Fresh tables are the case where nothing matches. Refuses what publisher_check() refuses.
 int publisher_adopt(struct publisher *p, const struct model *m, uint32_t now_s, struct err *e);
 
 // Makes the tables show @m (borrowed until the next call; the caller frees the one before after).

@@ -204,6 +204,10 @@ int publisher_adopt(struct publisher *p, const struct model *m, uint32_t now_s, 
 	adopt_vips(p);
 	adopt_replies(p);
 	routes_count(p, 1);
+	// Only now is it known what the tables hold of the model already.
+	rc = publisher_check(p, m, e);
+	if (rc)
+		return rc;
 	p->is_adopting = true;
 	rc = publisher_apply(p, m, now_s, e);
 	p->is_adopting = false;

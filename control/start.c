@@ -54,8 +54,6 @@ static int publish(struct lbd *d, struct err *e)
 	int status = publisher_new(&d->tables->rows, &d->publisher, e);
 
 	if (!status)
-		status = publisher_check(d->publisher, d->model, e);
-	if (!status)
 		status = open_netlink(d, e);
 	if (status)
 		return status;

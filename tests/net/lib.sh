@@ -125,7 +125,7 @@ refuse()
 	output=$("$@" 2>&1) || status=$?
 	((status == 1)) || fail "$sentence (status $status: $output)"
 	grep -Eq -- "$pattern" <<<"$output" || fail "$sentence (it says: $output)"
-	ok "$sentence: $(head -n 1 <<<"$output")"
+	ok "$sentence: $(grep -Em 1 -- "$pattern" <<<"$output")"
 }
 
 # ---- holders: see holder.h ----

@@ -368,6 +368,26 @@ static void too_much_is_refused_before_anything_changes(void **state)
 	free(bytes);
 }
 
+// What the tables hold already takes no room again.
+static void tables_more_than_half_full_are_taken_over(void **state)
+{
+	struct bed *b = *state;
+	uint8_t *bytes;
+
+	for (int i = 10; i < 18; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.0.0.%d", i);
+		bed_add_backend(&b->m->services[0], text, 8080);
+	}
+	add_service(b, bed_service("wide", "192.0.2.3", 80, LB_MODE_L2, 151));
+	apply(b);
+	bytes = bed_snapshot(b->t, NULL);
+	restart(b);
+	assert_true(bed_is_same(b->t, bytes));
+	free(bytes);
+}
+
 static void both_families_have_rows(void **state)
 {
 	struct bed *b = *state;
@@ -442,6 +462,7 @@ int main(void)
 		TEST(a_vip_moves_between_services),
 		TEST(replies_wait_for_the_service_that_is_left),
 		TEST(too_much_is_refused_before_anything_changes),
+		TEST(tables_more_than_half_full_are_taken_over),
 		TEST(both_families_have_rows),
 		TEST(each_backend_is_shown_once),
 		TEST(routes_are_switched_not_before_the_grace_period),
