@@ -225,6 +225,7 @@ static void on_links(void *arg)
 	}
 	follow_set_sources(d);
 	follow_set_vips(d);
+	follow_warn_forwarding(d);
 	follow_warn_network(d);
 }
 
@@ -251,7 +252,8 @@ void follow_model(struct lbd *d)
 {
 	set_followed(d);
 	follow_set_vips(d);
-	follow_warn_network(d);
+	follow_warn_forwarding(d);
+	events_clear_warning(d->events, "network");
 	sweep_soon(d);
 }
 

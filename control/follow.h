@@ -22,8 +22,10 @@ void follow_free(struct follow *f);
 int follow_check(const struct lbd *d, const struct model *m, struct err *e);
 // Sets the tunnels' sources in meta, from the settings or the first interface's own addresses.
 void follow_set_sources(struct lbd *d);
-// d->model is another now: what is watched, checked and on loopback follows it. What fails is a
-// warning, as the tables show the model already.
+// Sets or clears the standing warning of what follow_check() says of the running model.
+void follow_warn_network(struct lbd *d);
+// d->model is another now, and was checked: what is watched, checked and on loopback follows it.
+// What fails is a warning, as the tables show the model already.
 void follow_model(struct lbd *d);
 // What netlink and health told within the last milliseconds reaches the rings now. Before a change,
 // so that its reply is sent when packets see it.

@@ -169,7 +169,7 @@ static bool has_nat(const struct model *m, int family)
 	return false;
 }
 
-static void warn_forwarding(struct lbd *d, int family)
+static void warn_forwarding_of(struct lbd *d, int family)
 {
 	const char *off = NULL;
 	char key[32];
@@ -189,13 +189,17 @@ static void warn_forwarding(struct lbd *d, int family)
 		events_clear_warning(d->events, key);
 }
 
+void follow_warn_forwarding(struct lbd *d)
+{
+	warn_forwarding_of(d, 4);
+	warn_forwarding_of(d, 6);
+}
+
 void follow_warn_network(struct lbd *d)
 {
 	struct err e = {};
 	char text[sizeof(e.text) + sizeof(e.field)];
 
-	warn_forwarding(d, 4);
-	warn_forwarding(d, 6);
 	if (follow_check(d, d->model, &e))
 		events_set_warning(d->events, "network", "%s",
 				   err_render(&e, NULL, text, sizeof(text)));

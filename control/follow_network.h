@@ -7,5 +7,5 @@
 
 // Puts the model's VIPs on loopback, and says in the tables which of them are an interface's own.
 void follow_set_vips(struct lbd *d);
-// Sets or clears the standing warnings of the model's needs: forwarding for nat, tunnels' sources.
-void follow_warn_network(struct lbd *d);
+// Sets or clears the standing warning of forwarding, which the replies of nat need.
+void follow_warn_forwarding(struct lbd *d);

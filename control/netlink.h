@@ -38,7 +38,7 @@ int netlink_set_watched(struct netlink *n, const struct lb_address *addresses, s
 size_t netlink_count_unresolved(const struct netlink *n, struct lb_address *ret_first);
 
 // Whether @address is on a connected network of an interface in `interfaces`: needed for l2.
-// Answers from the state held.
+// Asks the kernel.
 bool netlink_is_connected(const struct netlink *n, const struct lb_address *address);
 // Whether @address is on an interface (not loopback).
 bool netlink_is_host_address(const struct netlink *n, const struct lb_address *address);

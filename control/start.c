@@ -73,6 +73,7 @@ static int begin_following(struct lbd *d, struct err *e)
 	if (status)
 		return status;
 	follow_model(d);
+	follow_warn_network(d);
 	follow_warn_interfaces(d);
 	return api_start(d, &d->api, e);
 }
