@@ -54,6 +54,7 @@ static const struct api_route routes[] = {
 	{"/v1/stats", "service", .get = api_stats_get},
 	{"/v1/drops", NULL, .get = api_drops_get},
 	{"/v1/events", NULL, .get = api_events_get},
+	{"/v1/explain", "protocol source destination syn", .get = api_explain_get},
 	{"/healthz", NULL, true, .get = api_healthz_get},
 	{"/healthz/{}", NULL, true, .get = api_healthz_service_get},
 	{"/metrics", NULL, true, .get = api_metrics_get},

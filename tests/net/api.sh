@@ -148,6 +148,35 @@ started=$(now_ms)
 expect "a client is served beside 50 that stall" api /v1/status
 say "in $(($(now_ms) - started)) ms"
 
+# ---- explain ----
+
+explain="/v1/explain?protocol=tcp&source=198.51.100.10:40000&destination=203.0.113.10:80"
+written=(slot_times connections service_counters backend_counters) # by packets for a VIP
+state=$(table_hash "${written[@]}")
+answers 200 GET "$explain"
+expect "the story names the backend that its slot has" jq -e '
+	.verdict == "transmit" and .service == "web" and .backend == .slot.current and
+	.leaves.destination == .backend and .hop.interface == "lan" and
+	(.story | length > 5)' "$RUN/body"
+answers 200 GET "/v1/explain?protocol=tcp&source=198.51.100.10:40000&destination=203.0.113.10:81"
+expect "a port without service says so" jq -e '.reason == "no_service"' "$RUN/body"
+answers 200 GET "/v1/explain?protocol=tcp&source=10.1.0.11:8080&destination=198.51.100.10:40000"
+expect "a reply is rewritten" jq -e '.leaves.source == "203.0.113.10:80"' "$RUN/body"
+answers 400 GET "/v1/explain?protocol=icmp&source=198.51.100.10:1&destination=203.0.113.10:80"
+answers 400 GET "/v1/explain?protocol=tcp&source=198.51.100.10&destination=203.0.113.10:80"
+answers 400 GET "/v1/explain?protocol=tcp&source=[::1]:1&destination=203.0.113.10:80"
+expect "explaining writes nothing" test "$(table_hash "${written[@]}")" = "$state"
+answers 201 PUT /v1/services/tunnel -d '{"vips": ["203.0.113.20", "2001:db8:113::20"], "port": 443,
+	"mode": "ipip", "ring": 251, "backends": [{"address": "fd00:1::12"}]}'
+tunnel="/v1/explain?protocol=tcp&source=198.51.100.10:40000&destination=203.0.113.20:443"
+tunnelled()
+{
+	api "$tunnel" | jq -e '.leaves == {source: "198.51.100.10:40000", destination:
+		"203.0.113.20:443", outer_source: "2001:db8:2::2", outer_destination: "fd00:1::12"}'
+}
+await 10 "IPv4 leaves inside IPv6, with both headers told" tunnelled
+answers 200 DELETE /v1/services/tunnel
+
 # ---- lbctl ----
 
 prints_json()
@@ -158,6 +187,8 @@ prints_json()
 
 for command in status export history diff 'service list' 'service show web' 'backend list' \
 	'backend list web' stats 'stats web' drops events version \
+	'explain tcp 198.51.100.7:40000 203.0.113.10:80' \
+	'explain --syn tcp 198.51.100.7:40000 203.0.113.10:80' \
 	"apply --dry-run $RUN/services.yaml"; do
 	# shellcheck disable=SC2086 # words are meant
 	prints_json $command
