@@ -1,0 +1,93 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The network moves under the balancer: a backend's MAC, flushed neighbours, a link
+# down and up, an interface gone and back. Held connections live on, new ones are
+# served again, and an interface that comes back has its program again.
+
+. "$(dirname "$0")/lib.sh"
+isolate "$@"
+
+topology_add nat 2
+server_start b1 8080
+server_start b2 8080
+LBD_LIMITS="{services: 64, backends: 256, slots: 65536, connections: 16384}"
+lbd_configure
+lbd_start
+expect "services applied" lbctl apply - <<'END'
+services:
+  - name: web
+    vips: [203.0.113.10, "2001:db8:113::10"]
+    protocol: tcp
+    port: 80
+    mode: nat
+    ring: 1021
+    backends:
+      - {address: 10.1.0.11, port: 8080}
+      - {address: 10.1.0.12, port: 8080}
+      - {address: "fd00:1::11", port: 8080}
+      - {address: "fd00:1::12", port: 8080}
+END
+hold web --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 60 --interval 300 --timeout 20000
+
+all_have_slots()
+{
+	api /v1/services/web | jq -e '[.backends[].slots > 0] | all'
+}
+
+# hop_mac ADDRESS: the MAC address of the hop that its row names.
+hop_mac()
+{
+	local hop
+	hop=$(in_ns lb ip -j neigh show dev lan | jq -r --arg a "$1" '.[] | select(.dst == $a) | .lladdr')
+	bpftool -j map dump pinned "$RUN/bpf/lbd/maps/hops" | jq -re --arg mac "$hop" '
+		[.[].value | .[8:14] | map(ltrimstr("0x")) | join(":")] | index($mac)'
+}
+
+# hop_by LINK: every backend's hop is on it. A live row's hop is in bytes 44 and 45 (struct
+# lb_backend), a hop's interface begins its row.
+hop_by()
+{
+	local index
+	index=$(ns_ip lb -j link show dev "$1" | jq '.[0].ifindex')
+	bpftool -j map dump pinned "$RUN/bpf/lbd/maps/hops" >"$RUN/hops.json"
+	bpftool -j map dump pinned "$RUN/bpf/lbd/maps/backends" | jq -e --slurpfile hops "$RUN/hops.json" \
+		--argjson index "$index" '
+		def byte: ltrimstr("0x") | explode | map(if . > 96 then . - 87 else . - 48 end) |
+			.[0] * 16 + .[1];
+		[.[].value | select(.[52] == "0x01") | (.[44] | byte) + 256 * (.[45] | byte) |
+			$hops[0][.].value[0] | byte] | length == 4 and all(. == $index)'
+}
+unbroken "steady"
+
+say "a backend's MAC address is another one, and the neighbours are flushed"
+ns_ip b1 link set eth0 address 02:00:00:00:77:01
+ns_ip lb neigh flush all
+await 20 "the new MAC address is in the tables" hop_mac 10.1.0.11
+await 20 "all backends get connections" all_have_slots
+unbroken "another MAC"
+
+say "a link is down, and up"
+ns_ip lb link set lan down
+await 20 "the way by the router is taken" hop_by wan
+ns_ip lb link set lan up
+ns_ip lb address replace fd00:1::2/64 dev lan # it went with the link
+await 20 "the lan is taken again" hop_by lan
+await 20 "all backends get connections" all_have_slots
+unbroken "link down and up"
+
+say "an interface is gone, and back"
+ns_ip lb link del wan
+await 20 "status says so" eval 'lbctl status | grep -q "no interface wan"'
+link_add lb wan router wan
+link_takes_xdp router wan
+address_add lb wan 192.0.2.2/24 2001:db8:2::2/64
+address_add router wan 192.0.2.1/24 2001:db8:2::1/64
+default_route lb 192.0.2.1 2001:db8:2::1
+ns_ip router route add 203.0.113.0/24 via 192.0.2.2
+ns_ip router route add 2001:db8:113::/48 via 2001:db8:2::2
+await 20 "its program is back" eval 'ns_ip lb link show wan | grep -q "prog/xdp"'
+unbroken "gone and back"
+let_go web
+hold again --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 60 --new 20
+unbroken "new connections"
