@@ -34,6 +34,9 @@ struct warning {
 struct events {
 	struct event_row rows[EVENTS_KEEP];
 	size_t next, n;
+	uint64_t added; // ever
+	void (*listener)(void *arg);
+	void *listener_arg;
 	TAILQ_HEAD(, warning) warnings;
 	bool is_journal; // stderr is
 };
@@ -103,7 +106,10 @@ static void add_row(struct events *v, const char *kind, const char *service, con
 	v->next = (v->next + 1) % EVENTS_KEEP;
 	if (v->n < EVENTS_KEEP)
 		v->n++;
+	v->added++;
 	print_row(v, r);
+	if (v->listener)
+		v->listener(v->listener_arg);
 }
 
 void events_add(struct events *v, const char *kind, const char *service, const char *backend,
@@ -180,15 +186,37 @@ static json_t *render_row(const struct event_row *r)
 	return row;
 }
 
-json_t *events_render_json(const struct events *v)
+void events_set_listener(struct events *v, void (*added)(void *arg), void *arg)
+{
+	v->listener = added;
+	v->listener_arg = arg;
+}
+
+uint64_t events_count(const struct events *v)
+{
+	return v->added;
+}
+
+json_t *events_render_after(const struct events *v, uint64_t id)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < v->n; i++)
-		json_array_append_new(
-			list,
-			render_row(&v->rows[(v->next + EVENTS_KEEP - v->n + i) % EVENTS_KEEP]));
+	for (size_t i = 0; i < v->n; i++) {
+		uint64_t row_id = v->added - v->n + i + 1;
+		json_t *row;
+
+		if (row_id <= id)
+			continue;
+		row = render_row(&v->rows[(v->next + EVENTS_KEEP - v->n + i) % EVENTS_KEEP]);
+		json_object_set_new(row, "id", json_integer((json_int_t)row_id));
+		json_array_append_new(list, row);
+	}
 	return list;
+}
+
+json_t *events_render_json(const struct events *v)
+{
+	return events_render_after(v, 0);
 }
 
 json_t *events_render_warnings(const struct events *v)

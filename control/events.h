@@ -23,6 +23,14 @@ void events_set_warning(struct events *v, const char *key, const char *format, .
 	__attribute__((format(printf, 3, 4)));
 void events_clear_warning(struct events *v, const char *key);
 
-// [{"time": "2026-01-31T12:00:00.123Z", "kind", "service"?, "backend"?, "text"}], oldest first.
+// Called after each event that is added; one caller at a time (NULL: none).
+void events_set_listener(struct events *v, void (*added)(void *arg), void *arg);
+// How many were ever added: the id of the newest.
+uint64_t events_count(const struct events *v);
+// Those that are newer than @id, as events_render_json().
+json_t *events_render_after(const struct events *v, uint64_t id);
+
+// [{"id": 1, "time": "2026-01-31T12:00:00.123Z", "kind", "service"?, "backend"?, "text"}], oldest
+// first.
 json_t *events_render_json(const struct events *v);
 json_t *events_render_warnings(const struct events *v); // ["..."]

@@ -107,6 +107,13 @@ json_t *rate_render_json(const struct lbd *d);
 // Packets counted under a verdict since the tables were made.
 uint64_t rate_total_pkts(const struct lbd *d, enum lb_verdict verdict);
 
+// ---- who follows the events ----
+
+struct event_streams;
+struct event_streams *event_streams_new(struct lbd *d); // NULL: no memory
+void event_streams_free(struct event_streams *streams); // after their connections are gone
+struct event_streams *api_get_streams(const struct api *a);
+
 // ---- the handlers ----
 
 int api_status_get(struct api_request *r, struct err *e);

@@ -36,6 +36,7 @@ struct listener {
 struct api {
 	struct lbd *d;
 	struct rate *rate;
+	struct event_streams *streams;
 	struct listener all, public;
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -63,6 +64,11 @@ static const struct api_route routes[] = {
 struct rate *api_get_rate(const struct api *a)
 {
 	return a ? a->rate : NULL;
+}
+
+struct event_streams *api_get_streams(const struct api *a)
+{
+	return a->streams;
 }
 
 // ---- a request ----
@@ -288,7 +294,9 @@ int api_start(struct lbd *d, struct api **ret, struct err *e)
 		return err_set(e, -ENOMEM, "no memory for the API");
 	a->d = d;
 	a->rate = rate_new(d);
-	code = a->rate ? open_unix(a, &fd, e) : err_set(e, -ENOMEM, "no memory for the API");
+	a->streams = event_streams_new(d);
+	code = a->rate && a->streams ? open_unix(a, &fd, e)
+				     : err_set(e, -ENOMEM, "no memory for the API");
 	if (!code)
 		code = listener_start(a, &a->all, fd, false, e);
 	if (!code && d->settings->listen && d->settings->listen[0]) {
@@ -314,6 +322,7 @@ void api_stop(struct api *a)
 		evhttp_free(a->public.http);
 	if (a->socket_path[0])
 		unlink(a->socket_path);
+	event_streams_free(a->streams);
 	rate_free(a->rate);
 	free(a);
 }

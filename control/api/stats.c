@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// /v1/stats, /v1/drops, /v1/events: what was counted and what happened. Rates are the
-// client's: an answer carries the time it was read at. Handlers of the API's table.
+// /v1/stats, /v1/drops: what was counted. Rates are the client's: an answer carries the
+// time it was read at. Handlers of the API's table.
 #include "control/api/request.h"
 
 #include <string.h>
@@ -90,11 +90,4 @@ int api_drops_get(struct api_request *r, struct err *e)
 	return reply_json(r, 200,
 			  json_pack("{s:f, s:I, s:o}", "time_seconds", (double)view_now_ns() / 1e9,
 				    "total", total, "reasons", list));
-}
-
-int api_events_get(struct api_request *r, struct err *e)
-{
-	return reply_json(r, 200,
-			  json_pack("{s:o, s:o}", "events", events_render_json(r->d->events),
-				    "warnings", events_render_warnings(r->d->events)));
 }

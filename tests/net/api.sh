@@ -177,6 +177,21 @@ tunnelled()
 await 10 "IPv4 leaves inside IPv6, with both headers told" tunnelled
 answers 200 DELETE /v1/services/tunnel
 
+# ---- events ----
+
+spawn lb follow "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" events --follow
+follows()
+{
+	grep -q "$1" "$RUN/log/follow"
+}
+await 10 "what happened is told" follows ': rollback to 1'
+expect "a change" lbctl backend drain web 10.1.0.12:8080
+await 10 "what happens is told" follows 'backend drain web'
+expect "a change" lbctl backend enable web 10.1.0.12:8080
+await 10 "and what happens next" follows 'backend enable web'
+FOLLOWER=$SPAWNED
+expect "each has a number" eval 'api /v1/events | jq -e "[.events[].id] == [range(1; (.events | length) + 1)]"'
+
 # ---- lbctl ----
 
 prints_json()
@@ -224,5 +239,8 @@ mv "$RUN/out" "$RUN/export.yaml"
 exits 0 apply "$RUN/export.yaml"
 expect "what is exported changes nothing" grep -q 'nothing changes' "$RUN/out"
 lbd_stop TERM
+status=0
+wait "$FOLLOWER" || status=$?
+expect "who follows the events is told of the end" test "$status" = 3
 exits 3 status
 exits 0 version

@@ -21,12 +21,22 @@
 struct text {
 	char *bytes;
 	size_t len;
+	const struct http_request *request;
+	CURL *curl;
 };
 
 static size_t take_body(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct text *t = arg;
-	char *grown = realloc(t->bytes, t->len + n + 1);
+	long status = 0;
+	char *grown;
+
+	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (t->request->on_bytes && status < 400) {
+		t->request->on_bytes(t->request->on_bytes_arg, bytes, n);
+		return n;
+	}
+	grown = realloc(t->bytes, t->len + n + 1);
 
 	if (!grown)
 		return 0;
@@ -112,11 +122,11 @@ static int take_answer(const struct text *body, json_t **ret)
 
 int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret)
 {
-	struct text body = {0};
+	CURL *curl = curl_easy_init();
+	struct text body = {.request = q, .curl = curl};
 	struct curl_slist *headers;
 	char url[URL_MAX + 32];
 	long status = 0, os_errno = 0;
-	CURL *curl = curl_easy_init();
 	CURLcode code;
 	int result;
 
@@ -127,7 +137,7 @@ int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret)
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, l->socket);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, q->on_bytes ? 0L : TIMEOUT_S);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
 	headers = add_headers(curl, q);

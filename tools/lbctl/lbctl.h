@@ -108,6 +108,9 @@ struct http_request {
 	size_t body_len;
 	const char *file; // names the body's source in errors; NULL: none
 	bool is_silent;	  // prints nothing
+	// Called with what comes of a good answer, as it comes, without end; NULL: it is gathered.
+	void (*on_bytes)(void *arg, const char *bytes, size_t n);
+	void *on_bytes_arg;
 	// Called before a refusal is explained; NULL: nothing is.
 	void (*on_refusal)(const struct lbctl *l, const struct http_request *q, long status);
 };

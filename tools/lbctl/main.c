@@ -117,7 +117,8 @@ const struct command commands[] = {
 	 "Runs the dataplane's own code on the live tables, and changes nothing. Example:\n"
 	 "  lbctl explain tcp 198.51.100.7:40000 203.0.113.10:80\n",
 	 command_explain, {{"syn", NULL, "as a SYN: a new connection"}}},
-	{"events", "", 0, 0, "health transitions, changes and warnings", NULL, command_events},
+	{"events", "", 0, 0, "health transitions, changes and warnings", NULL,
+	 command_events, {{"follow", NULL, "go on as they happen; with --json one document a line"}}},
 	{"version", "", 0, 0, "versions of lbctl and lbd", NULL, command_version},
 	{"help", "[COMMAND]", 0, 2, "this, or the help of a command", NULL, command_help},
 	{"complete", "WORD...", 0, ARGS_MAX, NULL, NULL, command_complete},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// lbctl status, events, version: what an operator asks first.
+// lbctl status, version: what an operator asks first.
 #include <stdio.h>
 #include <string.h>
 
@@ -109,26 +109,6 @@ int command_status(const struct lbctl *l, const struct args *a)
 	print_traffic(answer);
 	json_array_foreach (json_object_get(answer, "warnings"), i, warning)
 		printf("warning     %s\n", json_string_value(warning));
-	json_decref(answer);
-	return EXIT_DONE;
-}
-
-int command_events(const struct lbctl *l, const struct args *a)
-{
-	json_t *answer, *event;
-	size_t i;
-	int status = http_get(l, "/v1/events", &answer);
-
-	if (status || l->is_json)
-		return status ? status : show_json(answer);
-	json_array_foreach (json_object_get(answer, "events"), i, event) {
-		const char *service = json_text(event, "service");
-		const char *backend = json_text(event, "backend");
-
-		printf("%s %-7s %s%s%s%s%s\n", json_text(event, "time"), json_text(event, "kind"),
-		       service, *service && *backend ? " " : "", backend,
-		       *service || *backend ? ": " : "", json_text(event, "text"));
-	}
 	json_decref(answer);
 	return EXIT_DONE;
 }
