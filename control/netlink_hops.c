@@ -111,6 +111,7 @@ void netlink_report_watched(struct netlink *n, struct netlink_watched *w)
 	bool awaited = w->via && w->via->give_up_ms > netlink_now_ms();
 
 	if (w->via && netlink_build_hop(n, w->via, w->route_mtu, &hop)) {
+		hop.is_gateway = !address_is_equal(&w->via->key.address, &w->address);
 		if (w->reported == NETLINK_RESOLVED && !memcmp(&hop, &w->hop, sizeof(hop)))
 			return;
 		w->reported = NETLINK_RESOLVED;

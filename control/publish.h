@@ -59,6 +59,8 @@ void publisher_set_health(struct publisher *p, const char *service,
 struct publisher_hop {
 	uint32_t ifindex, mtu;
 	uint8_t destination[6], source[6];
+	uint32_t
+		is_gateway; // not the backend itself: no way for l2, whose backends stay unresolved
 };
 void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 		       const struct publisher_hop *hop, uint32_t now_s);

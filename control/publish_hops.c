@@ -151,7 +151,9 @@ void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 	p->now_s = now_s;
 	while ((row = backend_next_of_address(p, address, &cursor))) {
 		struct lb_backend *b = &p->t->backends[row];
-		uint32_t old = b->hop, new = hop_get(p, hop);
+		// A gateway would route a packet of l2, which still is for the VIP, back to us.
+		bool usable = hop && !(hop->is_gateway && b->mode == LB_MODE_L2);
+		uint32_t old = b->hop, new = hop_get(p, usable ? hop : NULL);
 
 		publish_store_32(p, &b->hop, new);
 		hop_put(p, old);

@@ -231,6 +231,7 @@ static void test_on_link(void **state)
 	assert_true(await(is_far, v6));
 	assert_memory_equal(v4->hop.source, near_mac, 6);
 	assert_int_equal(v4->hop.mtu, 1400);
+	assert_false(v4->hop.is_gateway || v6->hop.is_gateway);
 	assert_int_equal(v6->hop.mtu, 1400);
 }
 
@@ -245,6 +246,7 @@ static void test_by_gateway(void **state)
 	assert_true(await(is_far, v4));
 	assert_true(await(is_far, v6));
 	assert_int_equal(v4->hop.mtu, 1300);
+	assert_true(v4->hop.is_gateway && v6->hop.is_gateway);
 	assert_int_equal(v6->hop.mtu, 1310);
 	run("ip route del 10.9.0.0/16; ip -6 route del fd00:9::/32");
 	assert_true(await(is_unresolved, v4));

@@ -217,6 +217,25 @@ static void without_a_hop_no_new_connections(void **state)
 	assert_int_equal(slots_of(b, row), slots);
 }
 
+// The gateway would route it back to the VIP: to us.
+static void l2_takes_no_gateway(void **state)
+{
+	const struct publisher_hop hop = {.ifindex = 1, .mtu = 1500, .is_gateway = 1};
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	struct model_service s = bed_service("segment", "192.0.2.9", 8080, LB_MODE_L2, 11);
+
+	bed_add_backend(&s, "10.0.0.1", 8080);
+	add_service(b, s);
+	apply(b);
+	bed_resolve_hops(b->p, b->m, b->now_s);
+	assert_int_equal(slots_of(b, backend_of(b, "segment", "10.0.0.1")), 11);
+	publisher_set_hop(b->p, &a, &hop, b->now_s);
+	assert_int_equal(slots_of(b, backend_of(b, "segment", "10.0.0.1")), 0);
+	assert_in_range(slots_of(b, backend_of(b, "web", "10.0.0.1")), 10, 11);
+	bed_check(b->p);
+}
+
 static void nobody_left_and_back(void **state)
 {
 	struct bed *b = *state;
@@ -455,6 +474,7 @@ int main(void)
 		TEST(on_down_keep_leaves_settled),
 		TEST(a_disabled_backend_must_pass_its_checks_again),
 		TEST(without_a_hop_no_new_connections),
+		TEST(l2_takes_no_gateway),
 		TEST(nobody_left_and_back),
 		TEST(a_removed_backend_leaves_and_its_row_is_used_again),
 		TEST(a_leaving_backend_is_cut_at_its_deadline),
