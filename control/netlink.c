@@ -142,8 +142,38 @@ void netlink_set_stale(struct netlink *n, unsigned int what)
 	event_add(n->settle, &delay);
 }
 
+static bool is_configured(const struct netlink *n, const char *name)
+{
+	for (size_t i = 0; i < n->settings->interfaces_n; i++)
+		if (!strcmp(n->settings->interfaces[i].name, name))
+			return true;
+	return false;
+}
+
+// An interface of lbd.yaml that was not there before, or not under this name: it must have its
+// program before packets come, for the kernel would answer them (RST).
+static bool is_new_interface(const struct netlink *n, const struct nlmsghdr *message)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *a, *name = NULL;
+	const struct netlink_link *known;
+
+	if (message->nlmsg_type != RTM_NEWLINK)
+		return false;
+	mnl_attr_for_each(a, message, sizeof(*info))
+	{
+		if (mnl_attr_get_type(a) == IFLA_IFNAME)
+			name = a;
+	}
+	if (!name || !is_configured(n, mnl_attr_get_str(name)))
+		return false;
+	known = netlink_lookup_link(n, info->ifi_index);
+	return !known || strcmp(known->name, mnl_attr_get_str(name));
+}
+
 static int read_event(const struct nlmsghdr *message, void *arg)
 {
+	const struct timeval now = {};
 	struct netlink *n = arg;
 
 	switch (message->nlmsg_type) {
@@ -155,6 +185,8 @@ static int read_event(const struct nlmsghdr *message, void *arg)
 	case RTM_DELLINK:
 	case RTM_NEWNETCONF:
 		netlink_set_stale(n, NETLINK_LINKS | NETLINK_ADDRESSES | NETLINK_ROUTES);
+		if (is_new_interface(n, message))
+			event_add(n->settle, &now);
 		break;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
