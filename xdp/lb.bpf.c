@@ -42,7 +42,9 @@ static __always_inline int lb_xdp_family(struct lb_env *env, __u8 *start, __u8 *
 	lb_decide_family(env, start, end, (__u32)(end - start), family, &packet, &decision);
 	if (decision.verdict != LB_TRANSMIT)
 		return lb_xdp_end(env, &packet, &decision);
-	if (decision.is_reply)
+	if (decision.reason == LB_REASON_CURRENT)
+		return lb_xdp_transmit(env, &packet, &decision);
+	if (decision.reason == LB_REASON_REPLY)
 		return lb_xdp_transmit(env, &packet, &decision);
 	return lb_xdp_transmit(env, &packet, &decision);
 }

@@ -133,13 +133,55 @@ lb_decide_backend(struct lb_env *env, const struct lb_packet *p, struct lb_decis
 	return p->ip_len + d->grow > d->link.mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
 }
 
+// The rest of the way to d->backend, for @reason.
+static __always_inline void lb_decide_to_backend(struct lb_env *env, const struct lb_packet *p,
+						 struct lb_decision *d, enum lb_reason reason)
+{
+	enum lb_reason hindrance;
+
+	if (d->backend == 0) {
+		lb_decide_end(d, LB_REASON_NO_BACKEND);
+		return;
+	}
+	hindrance = lb_decide_backend(env, p, d);
+	if (hindrance != LB_REASON_NONE) {
+		lb_decide_end(d, hindrance);
+		return;
+	}
+	lb_decide_transmit(d, reason);
+}
+
+// The slot asks for tracking, or the service does.
+static __always_inline void lb_decide_tracked(struct lb_env *env, const struct lb_packet *p,
+					      const struct lb_service *service,
+					      struct lb_decision *d)
+{
+	struct lb_choice choice = {
+		.flow = {.hash = d->hash,
+			 .slot = d->slot,
+			 .ring_offset = service->ring_offset,
+			 .ring_len = service->ring_len,
+			 .idle_s = service->idle_s},
+		.slot_word = d->slot_word,
+		.tracking = service->tracking,
+		.is_tcp = p->protocol == LB_IP_TCP,
+		.is_syn = d->is_syn,
+		.tcp_flags = p->tcp_flags,
+	};
+
+	d->backend = lb_select_tracked(env, &choice);
+	d->entry = choice.entry;
+	d->is_tracked = choice.is_tracked;
+	d->is_untracked = choice.is_untracked;
+	lb_decide_to_backend(env, p, d, choice.reason);
+}
+
 // A sound TCP or UDP packet for a service.
 static __always_inline void lb_decide_service(struct lb_env *env, const struct lb_packet *p,
 					      struct lb_decision *d)
 {
 	const struct lb_service *service = lb_service_row(env, d->service);
 	const struct lb_slot_line *line;
-	enum lb_reason reason = LB_REASON_CURRENT, hindrance;
 
 	if (!service) {
 		lb_decide_end(d, LB_REASON_NO_SERVICE);
@@ -158,37 +200,12 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 		return;
 	}
 	d->slot_word = lb_slot_read(line, d->slot);
-	d->backend = LB_SLOT_CURRENT(d->slot_word);
 	if (lb_select_is_tracked(service->tracking, d->slot_word)) {
-		struct lb_choice choice = {
-			.flow = {.hash = d->hash,
-				 .slot = d->slot,
-				 .ring_offset = service->ring_offset,
-				 .ring_len = service->ring_len,
-				 .idle_s = service->idle_s},
-			.slot_word = d->slot_word,
-			.tracking = service->tracking,
-			.is_tcp = p->protocol == LB_IP_TCP,
-			.is_syn = d->is_syn,
-			.tcp_flags = p->tcp_flags,
-		};
-
-		d->backend = lb_select_tracked(env, &choice);
-		reason = choice.reason;
-		d->entry = choice.entry;
-		d->is_tracked = choice.is_tracked;
-		d->is_untracked = choice.is_untracked;
-	}
-	if (d->backend == 0) {
-		lb_decide_end(d, LB_REASON_NO_BACKEND);
+		lb_decide_tracked(env, p, service, d);
 		return;
 	}
-	hindrance = lb_decide_backend(env, p, d);
-	if (hindrance != LB_REASON_NONE) {
-		lb_decide_end(d, hindrance);
-		return;
-	}
-	lb_decide_transmit(d, reason);
+	d->backend = LB_SLOT_CURRENT(d->slot_word);
+	lb_decide_to_backend(env, p, d, LB_REASON_CURRENT);
 }
 
 // For a VIP, but no service's, or not sound. @vip: bits of enum lb_vip.
