@@ -208,7 +208,7 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 	lb_decide_to_backend(env, p, d, LB_REASON_CURRENT);
 }
 
-// For a VIP, but no service's, or not sound. @vip: bits of enum lb_vip.
+// For a VIP, but no service's. @vip: bits of enum lb_vip.
 static __always_inline enum lb_reason lb_decide_vip(const struct lb_packet *p, __u32 vip)
 {
 	if (p->defect != LB_REASON_NONE)
@@ -272,32 +272,38 @@ lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_
 	return LB_REASON_NONE;
 }
 
-// From a backend's address and port in nat: a reply, unless it is for this host or a `direct`
-// prefix.
+// Fills in the live backend whose address and port the packet comes from in nat, and how the
+// mirrored routes say it leaves. LB_REASON_NONE, or the reason for which it is the kernel's.
+static __always_inline enum lb_reason lb_decide_from_backend(struct lb_env *env,
+							     const struct lb_packet *p, __u32 row,
+							     struct lb_decision *d,
+							     enum lb_route_kind *ret_kind)
+{
+	const struct lb_backend *backend = row ? lb_backend_row(env, row) : 0;
+
+	if (!backend || backend->state != LB_ROW_LIVE)
+		return LB_REASON_NOT_VIP;
+	*ret_kind = lb_decide_route(lb_route_set(env), p, &d->hop);
+	if (*ret_kind == LB_ROUTE_DIRECT)
+		return LB_REASON_DIRECT;
+	d->backend = row;
+	d->service = backend->service;
+	d->row = backend;
+	d->mode = backend->mode;
+	d->is_reply = 1;
+	return LB_REASON_NONE;
+}
+
+// A sound TCP or UDP packet for no VIP: a reply in nat, or the kernel's.
 static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_packet *p,
 					    struct lb_decision *d)
 {
-	const struct lb_backend *backend = lb_backend_row(env, d->backend);
-	enum lb_route_kind kind;
-	enum lb_reason reason;
+	__u32 row = lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port);
+	enum lb_route_kind kind = LB_ROUTE_LOOKUP;
+	enum lb_reason reason = lb_decide_from_backend(env, p, row, d, &kind);
 
-	if (!backend || backend->state != LB_ROW_LIVE) {
-		d->backend = 0;
-		lb_decide_end(d, LB_REASON_NOT_VIP);
-		return;
-	}
-	kind = lb_decide_route(lb_route_set(env), p, &d->hop);
-	if (kind == LB_ROUTE_DIRECT) {
-		d->backend = 0;
-		lb_decide_end(d, LB_REASON_DIRECT);
-		return;
-	}
-	d->is_reply = 1;
-	d->row = backend;
-	d->mode = backend->mode;
-	d->service = backend->service;
-	if (p->defect != LB_REASON_NONE) {
-		lb_decide_end(d, p->defect);
+	if (reason != LB_REASON_NONE) {
+		lb_decide_end(d, reason);
 		return;
 	}
 	if (kind == LB_ROUTE_HOP) {
@@ -317,47 +323,63 @@ static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_
 	lb_decide_transmit(d, LB_REASON_REPLY);
 }
 
+// A packet that is not TCP or UDP, or has a defect: never sent on. Where it has a defect, it ends
+// here if it is for a VIP, or a backend's reply.
+static __always_inline void lb_decide_rest(struct lb_env *env, const struct lb_packet *p,
+					   struct lb_decision *d)
+{
+	enum lb_route_kind kind;
+	enum lb_reason reason;
+	__u32 vip, row = 0;
+
+	if (p->family == 0) {
+		lb_decide_end(d, p->defect);
+		return;
+	}
+	vip = lb_service_lookup_rarely(env, &p->destination, 0, 0);
+	if (vip) {
+		lb_decide_end(d, lb_decide_vip(p, vip));
+		return;
+	}
+	if (p->has_ports)
+		row = lb_service_lookup_reverse_rarely(env, &p->source, p->protocol,
+						       p->source_port);
+	reason = lb_decide_from_backend(env, p, row, d, &kind);
+	lb_decide_end(d, reason == LB_REASON_NONE ? p->defect : reason);
+}
+
+// A sound TCP or UDP packet.
+static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_packet *p,
+					    struct lb_decision *d)
+{
+	__u32 vip = 0;
+
+	d->service = lb_service_lookup(env, &p->destination, p->protocol, p->destination_port);
+	if (!d->service) {
+		vip = lb_service_lookup(env, &p->destination, 0, 0);
+		if (vip & LB_VIP_ANY_PORT)
+			d->service = lb_service_lookup_rarely(env, &p->destination, p->protocol, 0);
+	}
+	if (d->service)
+		lb_decide_service(env, p, d);
+	else if (vip)
+		lb_decide_end(d, lb_decide_vip(p, vip));
+	else
+		lb_decide_reply(env, p, d);
+}
+
 // What lb_decide() does, for a frame whose family is known (lb_packet_family()). A driver that
 // calls it in a place of its own for each family, as a constant, has a straight way for each.
 static __always_inline void lb_decide_family(struct lb_env *env, __u8 *start, __u8 *end,
 					     __u32 frame_len, int family,
 					     struct lb_packet *ret_packet, struct lb_decision *ret)
 {
-	struct lb_packet *p = ret_packet;
-	__u32 vip = 0;
-	int is_sound;
-
 	*ret = (struct lb_decision){};
-	lb_packet_parse(start, end, frame_len, family, p);
-	if (p->family == 0) {
-		lb_decide_end(ret, p->defect);
-		return;
-	}
-	is_sound = p->has_ports && p->defect == LB_REASON_NONE;
-	if (is_sound)
-		ret->service =
-			lb_service_lookup(env, &p->destination, p->protocol, p->destination_port);
-	if (!ret->service) {
-		vip = lb_service_lookup(env, &p->destination, 0, 0);
-		if (is_sound && vip & LB_VIP_ANY_PORT)
-			ret->service =
-				lb_service_lookup_any_port(env, &p->destination, p->protocol);
-	}
-	if (ret->service) {
-		lb_decide_service(env, p, ret);
-		return;
-	}
-	if (vip) {
-		lb_decide_end(ret, lb_decide_vip(p, vip));
-		return;
-	}
-	if (p->has_ports)
-		ret->backend =
-			lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port);
-	if (ret->backend)
-		lb_decide_reply(env, p, ret);
+	lb_packet_parse(start, end, frame_len, family, ret_packet);
+	if (ret_packet->has_ports && ret_packet->defect == LB_REASON_NONE)
+		lb_decide_sound(env, ret_packet, ret);
 	else
-		lb_decide_end(ret, LB_REASON_NOT_VIP);
+		lb_decide_rest(env, ret_packet, ret);
 }
 
 // Parses the frame into @ret_packet and decides it. The driver then: makes room for ret->grow bytes

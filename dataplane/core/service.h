@@ -69,19 +69,27 @@ static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct 
 	return lb_index_lookup(env, LB_INDEX_SERVICE, address, protocol, port);
 }
 
-// The service row of (address, protocol, every port), or 0. Few services need it.
-static __always_inline __u32 lb_service_lookup_any_port(struct lb_env *env,
-							const struct lb_address *address,
-							__u8 protocol)
-{
-	return lb_index_probe(env, LB_INDEX_SERVICE, address->halves[0], address->halves[1],
-			      lb_index_port_protocol(0, protocol));
-}
-
 // The backend row whose replies in nat come from (address, protocol, port), or 0.
 static __always_inline __u32 lb_service_lookup_reverse(struct lb_env *env,
 						       const struct lb_address *address,
 						       __u8 protocol, __be16 port)
 {
 	return lb_index_lookup(env, LB_INDEX_REVERSE, address, protocol, port);
+}
+
+// Both again, where a packet seldom comes: a call instead of code in line.
+static __always_inline __u32 lb_service_lookup_rarely(struct lb_env *env,
+						      const struct lb_address *address,
+						      __u8 protocol, __be16 port)
+{
+	return lb_index_probe(env, LB_INDEX_SERVICE, address->halves[0], address->halves[1],
+			      lb_index_port_protocol(port, protocol));
+}
+
+static __always_inline __u32 lb_service_lookup_reverse_rarely(struct lb_env *env,
+							      const struct lb_address *address,
+							      __u8 protocol, __be16 port)
+{
+	return lb_index_probe(env, LB_INDEX_REVERSE, address->halves[0], address->halves[1],
+			      lb_index_port_protocol(port, protocol));
 }
