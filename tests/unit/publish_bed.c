@@ -150,6 +150,9 @@ static void count_ring(const struct publisher *p, uint32_t row, struct counts *c
 			fail_msg("slot %u: settled %u is not live", s->ring_offset + i, settled);
 		if (current && p->t->backends[current].service != row)
 			fail_msg("slot %u: a backend of another service", s->ring_offset + i);
+		if (!p->held && p->t->backends[settled].flags & LB_BACKEND_RESET)
+			fail_msg("slot %u: settled %u is down under reset", s->ring_offset + i,
+				 settled);
 		if (current && !settled)
 			fail_msg("slot %u has a current, but no settled", s->ring_offset + i);
 		if (current && !p->held && p->t->backends[current].flags)

@@ -136,16 +136,36 @@ static void set_service(struct world *w, uint32_t service)
 	apply(w);
 }
 
+static void begin_replacing(struct world *w, uint32_t service)
+{
+	w->changing |= 1u << service;
+	w->replaced[service]++;
+	clients_forget(w, service);
+	for (uint32_t i = 0; i < WORLD_BACKENDS; i++)
+		w->choices[service][i].is_cut = !w->choices[service][i].is_listed;
+}
+
 // Its connections break, as the plan says: new rows, a new ring.
 static void replace_service(struct world *w, uint32_t service)
 {
 	struct model_service *s = world_service(w, service);
 
-	w->changing = service + 1;
-	clients_forget(w, service);
+	begin_replacing(w, service);
 	s->mode = s->mode == LB_MODE_NAT ? LB_MODE_L2 : LB_MODE_NAT;
-	for (uint32_t i = 0; i < WORLD_BACKENDS; i++)
-		w->choices[service][i].is_cut = !w->choices[service][i].is_listed;
+	apply(w);
+	w->changing = 0;
+}
+
+// Connections break too. Entries of before are found by flows of the other service.
+static void swap_vips(struct world *w)
+{
+	struct model_service *one = world_service(w, 0), *other = world_service(w, 1);
+	struct lb_address vip = one->vips[0];
+
+	begin_replacing(w, 0);
+	begin_replacing(w, 1);
+	one->vips[0] = other->vips[0];
+	other->vips[0] = vip;
 	apply(w);
 	w->changing = 0;
 }
@@ -160,7 +180,10 @@ static void operate(struct world *w, uint32_t service)
 	if (what < 4) {
 		set_service(w, service);
 	} else if (what < 5) {
-		replace_service(w, service);
+		if (world_chance(w, 50))
+			replace_service(w, service);
+		else
+			swap_vips(w);
 	} else if (!b) {
 		list(w, s, c);
 	} else if (what < 40) {

@@ -127,9 +127,9 @@ static void open_connection(struct world *w, uint32_t service, uint32_t flow)
 {
 	struct connection *c = &w->connections[service][flow];
 	bool is_udp = world_is_udp(service);
+	uint32_t settled_now, replaced = w->replaced[service];
 	struct world_answer a =
 		world_send(w, service, flow, is_udp ? PACKET_UDP : PACKET_SYN, false);
-	uint32_t settled_now;
 
 	if (!a.is_sent || (is_udp && !a.is_tracked))
 		return;
@@ -138,8 +138,8 @@ static void open_connection(struct world *w, uint32_t service, uint32_t flow)
 		w->t->rows.slots[a.slot / LB_SLOTS_PER_LINE].words[a.slot % LB_SLOTS_PER_LINE]);
 	if (!a.is_tracked && settled_now != a.backend)
 		return;
-	// Its backend went while it was under way.
-	if (!world_row(w, service) || w->t->rows.backends[a.backend].state != LB_ROW_LIVE)
+	// Its backend, or its service as it was, went while it was under way.
+	if (replaced != w->replaced[service] || w->t->rows.backends[a.backend].state != LB_ROW_LIVE)
 		return;
 	*c = (struct connection){.state = is_udp ? CONNECTION_LIVE : CONNECTION_SYN,
 				 .is_seen = is_udp,
@@ -200,7 +200,7 @@ static void act_on_flow(struct world *w, uint32_t service, uint32_t flow)
 	struct connection *c = &w->connections[service][flow];
 	uint32_t what = world_random(w, 100);
 
-	if (w->changing == service + 1)
+	if (w->changing >> service & 1)
 		return;
 	if (!is_live(w, service, flow) || what < 4) {
 		c->state = CONNECTION_NONE; // given up without a word: the port is used again

@@ -68,9 +68,10 @@ static const uint8_t tcp_flags[] = {
 	[PACKET_RST] = LB_TCP_RST,
 };
 
-static uint32_t make_frame(struct frame *f, uint32_t service, uint32_t flow, enum world_packet kind)
+static uint32_t make_frame(struct world *w, struct frame *f, uint32_t service, uint32_t flow,
+			   enum world_packet kind)
 {
-	struct lb_address vip = bed_address(vips[service]);
+	struct lb_address vip = world_service(w, service)->vips[0];
 	const uint32_t source = htonl(0xc6336400 | (1 + flow % 7)); // 198.51.100.0
 	bool is_udp = kind == PACKET_UDP;
 	uint32_t l4_len = is_udp ? LB_UDP_LEN : LB_TCP_LEN;
@@ -95,6 +96,21 @@ static uint32_t make_frame(struct frame *f, uint32_t service, uint32_t flow, enu
 	return LB_ETH_LEN + LB_IPV4_LEN + l4_len;
 }
 
+// Rules whose breach costs no connection of which the clients know.
+static void check_entry_rules(struct world *w, const struct lb_decision *d)
+{
+	uint32_t flags = w->t->rows.backends[d->backend].flags;
+
+	if (w->may_interleave || w->store_depth || d->reason != LB_REASON_TRACKED)
+		return;
+	if (flags & LB_BACKEND_RESET)
+		fail_msg("row %u is down under reset, but an entry led there", d->backend);
+	if (d->is_syn && flags & LB_BACKEND_DOWN)
+		fail_msg("row %u is down, but a SYN followed an entry to it", d->backend);
+	if (d->is_syn && LB_ENTRY_STATE(d->entry) == LB_ENTRY_CLOSING)
+		fail_msg("a SYN followed an entry that is closing");
+}
+
 struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 			       enum world_packet kind, bool is_peek)
 {
@@ -102,7 +118,7 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 	struct lb_decision d;
 	struct lb_packet p;
 	struct frame f;
-	uint32_t len = make_frame(&f, service, flow, kind);
+	uint32_t len = make_frame(w, &f, service, flow, kind);
 
 	w->packet_depth += is_peek ? 2 : 1; // nothing happens during a glance
 	if (w->packet_depth == 1) {
@@ -113,6 +129,7 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 	lb_decide(&env, (uint8_t *)&f, (uint8_t *)&f + len, len, &p, &d);
 	w->packet_depth -= is_peek ? 2 : 1;
 	if (!is_peek) {
+		check_entry_rules(w, &d);
 		lb_count(&env, &p, &d);
 		w->packets++;
 	}

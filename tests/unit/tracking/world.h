@@ -56,7 +56,8 @@ struct world {
 	int store_depth, packet_depth; // inside a store's hook, inside a packet
 	uint32_t under_way_s;	       // how long the outermost packet has been under way
 	uint32_t under_way_service, under_way_flow;
-	uint32_t changing; // a service that is being replaced: nobody opens connections; + 1
+	uint32_t replaced[WORLD_SERVICES]; // how often
+	uint32_t changing; // a bit a service that is being replaced: nobody opens connections
 	bool may_interleave;
 	// A killed lbd: the tables after this many more stores; 0: no more.
 	uint32_t kill_after;
