@@ -130,7 +130,7 @@ static void update_backend(struct publisher *p, uint32_t row, const struct model
 
 	if (!own->is_wanted) {
 		own->is_wanted = true;
-		own->is_clean = false;
+		own->is_clean = false; // whatever this round has seen of it so far
 		p->leaving_n--;
 		// Nobody checked it while it was leaving.
 		if (!p->is_adopting)

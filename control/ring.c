@@ -29,7 +29,6 @@ static void count_slot(struct publisher *p, uint32_t service, uint32_t word, int
 		p->services[service].lookups_n += (uint32_t)by;
 		p->lookups_n += (uint32_t)by;
 	}
-	p->backends[current].is_clean = p->backends[settled].is_clean = false;
 	p->backends[current].current_n += (uint32_t)by;
 	p->backends[settled].settled_n += (uint32_t)by;
 	if (current != settled)
@@ -48,8 +47,7 @@ void slot_store(struct publisher *p, uint32_t service, uint32_t slot, uint32_t w
 
 	if (old == word)
 		return;
-	// Whatever the sweep has seen so far of this slot, and of whom it names, was seen of
-	// another word.
+	// Whatever the sweep has seen of this slot so far was seen of another word.
 	p->sweep.quiet[slot / 64] &= ~(1ull << slot % 64);
 	count_slot(p, service, word, 1);
 	count_slot(p, service, old, -1);

@@ -173,7 +173,7 @@ static void begin_connections(struct publisher *p)
 
 static void sweep_entry(struct publisher *p, __u64 *entry_word)
 {
-	__u64 word = __atomic_load_n(entry_word, __ATOMIC_ACQUIRE);
+	__u64 word = lb_load64(entry_word);
 	uint32_t slot = LB_ENTRY_SLOT(word), backend = LB_ENTRY_BACKEND(word), service;
 	uint64_t bit = 1ull << slot % 64;
 	bool is_wrong;
@@ -186,8 +186,7 @@ static void sweep_entry(struct publisher *p, __u64 *entry_word)
 		   p->t->services[service].tracking == LB_TRACK_NONE;
 	if (is_wrong ||
 	    lb_track_is_expired(word, p->t->services[service].idle_s, p->now_s - PUBLISH_GRACE_S)) {
-		__atomic_compare_exchange_n(entry_word, &word, 0, false, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED);
+		lb_cas64(entry_word, word, 0);
 		return;
 	}
 	p->backends[backend].tracked_so_far++;

@@ -29,6 +29,8 @@ bool choice_is_lost(struct world *w, uint32_t service, uint32_t choice)
 	return is_down && (!s || s->on_down == MODEL_RESET);
 }
 
+static void tell(struct world *w, uint32_t service, struct choice *c);
+
 // ---- a step of lbd, and its end in the middle of one ----
 
 static void begin(struct world *w)
@@ -170,6 +172,56 @@ static void swap_vips(struct world *w)
 	w->changing = 0;
 }
 
+// ---- changes that follow each other closely ----
+
+static void act_for_a_while(struct world *w)
+{
+	for (uint32_t i = 0; i < 30; i++)
+		clients_act(w);
+}
+
+// Tracks nothing for a while: ports are used again, entries of before stay.
+static void pause_tracking(struct world *w, uint32_t service)
+{
+	struct model_service *s = world_service(w, service);
+	uint8_t tracking = s->tracking;
+
+	s->tracking = LB_TRACK_NONE;
+	apply(w);
+	act_for_a_while(w);
+	s->tracking = tracking;
+	apply(w);
+}
+
+// A shorter idle time, in which entries expire, then a longer one.
+static void change_idle(struct world *w, uint32_t service)
+{
+	struct model_service *s = world_service(w, service);
+
+	s->idle_s = 30;
+	apply(w);
+	act_for_a_while(w);
+	w->now_s += 10 + world_random(w, 25);
+	act_for_a_while(w);
+	s->idle_s = 90;
+	apply(w);
+}
+
+static void take_back_for_a_moment(struct world *w, uint32_t service, struct choice *c)
+{
+	list(w, world_service(w, service), c);
+	tell(w, service, c);
+	act_for_a_while(w);
+	if (c->is_listed)
+		unlist(w, service, c);
+	changes_sweep(w);
+}
+
+static bool is_calm(const struct world *w)
+{
+	return !w->packet_depth; // no packet is under way that long
+}
+
 static void operate(struct world *w, uint32_t service)
 {
 	struct choice *c = &w->choices[service][world_random(w, WORLD_BACKENDS)];
@@ -184,6 +236,12 @@ static void operate(struct world *w, uint32_t service)
 			replace_service(w, service);
 		else
 			swap_vips(w);
+	} else if (what < 7 && is_calm(w)) {
+		pause_tracking(w, service);
+	} else if (what < 9 && is_calm(w)) {
+		change_idle(w, service);
+	} else if (what < 20 && !b && is_calm(w)) {
+		take_back_for_a_moment(w, service, c);
 	} else if (!b) {
 		list(w, s, c);
 	} else if (what < 40) {

@@ -146,30 +146,51 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 
 // ---- while a packet is under way ----
 
+static bool may_happen(struct world *w)
+{
+	return w && w->may_interleave && w->packet_depth <= 1 && !w->store_depth && !w->killed;
+}
+
+// Time passes too, but for no packet longer than lbd's grace period.
+static void pass_time(struct world *w, struct lb_env *env)
+{
+	uint32_t s = world_random(w, PUBLISH_GRACE_S - w->under_way_s + 1);
+
+	w->under_way_s += s;
+	w->now_s += s;
+	env->now_s = w->now_s;
+}
+
 void world_packet_under_way(struct lb_env *env)
 {
 	struct world *w = the_world;
 
-	if (!w || !w->may_interleave || w->packet_depth != 1 || w->store_depth)
-		return;
-	if (!world_chance(w, 10))
+	if (!may_happen(w) || w->packet_depth != 1 || !world_chance(w, 10))
 		return;
 	w->packet_depth++; // of what follows, nothing is interrupted again
-	if (world_chance(w, 50))
-		clients_act_under_way(w);
-	if (env && world_chance(w, 40))
+	clients_act_under_way(w);
+	for (uint32_t n = world_random(w, 4); n; n--)
 		changes_act(w);
-	if (env && world_chance(w, 50)) {
-		if (w->under_way_s < PUBLISH_GRACE_S) {
-			uint32_t s = world_random(w, PUBLISH_GRACE_S - w->under_way_s + 1);
-
-			w->under_way_s += s;
-			w->now_s += s;
-			env->now_s = w->now_s;
-		}
+	if (world_chance(w, 50)) {
+		pass_time(w, env);
+		changes_sweep(w);
 		changes_sweep(w);
 		changes_sweep(w);
 	}
+	w->packet_depth--;
+}
+
+// By a packet, or by the sweep.
+void world_swap_under_way(void)
+{
+	struct world *w = the_world;
+
+	if (!may_happen(w) || !world_chance(w, 10))
+		return;
+	w->packet_depth++;
+	w->store_depth++;
+	clients_act_under_way(w);
+	w->store_depth--;
 	w->packet_depth--;
 }
 
@@ -250,6 +271,8 @@ struct world *world_new(uint64_t seed)
 	w->now_s = (uint32_t)world_random(w, 1u << 24) * 256; // anywhere, also near a wrap
 	w->floods = world_chance(w, 50);
 	w->may_interleave = world_chance(w, 50);
+	// In a calm world slots settle.
+	w->change_percent = (uint32_t[]){1, 3, 12}[world_random(w, 3)];
 	the_world = w;
 	for (uint32_t i = 0; i < WORLD_SERVICES; i++)
 		add_service(w, i);
@@ -282,11 +305,11 @@ void world_step(struct world *w)
 		w->now_s += 1;
 	else if (what_time < 14)
 		w->now_s += world_random(w, 21);
-	if (what < 75)
-		clients_act(w);
-	else if (what < 87)
+	if (what < w->change_percent)
 		changes_act(w);
-	else
+	else if (what < w->change_percent + 12)
 		changes_sweep(w);
+	else
+		clients_act(w);
 	clients_check(w);
 }

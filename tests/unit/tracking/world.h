@@ -59,6 +59,7 @@ struct world {
 	uint32_t replaced[WORLD_SERVICES]; // how often
 	uint32_t changing; // a bit a service that is being replaced: nobody opens connections
 	bool may_interleave;
+	uint32_t change_percent;
 	// A killed lbd: the tables after this many more stores; 0: no more.
 	uint32_t kill_after;
 	uint8_t *killed; // snapshot
