@@ -199,7 +199,8 @@ static int update_service(struct publisher *p, struct claim *c)
 		begin_checks(p, c->row);
 	s->has_check = has_check;
 	s->keeps = m->on_down == MODEL_KEEP;
-	service_set_tracking(p, c->row, m->tracking, m->idle_s);
+	service_set_tracking(p, c->row, m->tracking);
+	publish_store_32(p, &p->t->services[c->row].idle_s, m->idle_s);
 	return update_backends(p, c);
 }
 

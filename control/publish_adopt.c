@@ -48,7 +48,6 @@ static void adopt_service(struct publisher *p, uint32_t row)
 	p->services[row] = (struct pub_service){
 		.is_in_use = true,
 		.changed_s = p->now_s,
-		.want_idle_s = s->idle_s,
 		.want_tracking = s->tracking,
 		// So that no check counts as new: health is read from the tables.
 		.has_check = true,

@@ -171,7 +171,6 @@ uint32_t service_add(struct publisher *p, const struct model_service *m, int fam
 	publish_store_bytes(p, &p->t->services[row], &bytes, sizeof(bytes));
 	*s = (struct pub_service){.is_in_use = true,
 				  .is_wanted = true,
-				  .want_idle_s = m->idle_s,
 				  .want_tracking = m->tracking,
 				  .changed_s = p->now_s};
 	service_link(p, row);

@@ -35,8 +35,7 @@ struct pub_service {
 	uint32_t lookups_n;	// slots with `lookup`
 	uint32_t changed_s;	// when a current last changed
 	uint64_t eligible_hash; // of what its ring was built from
-	uint32_t want_idle_s;	// what the row shall say once the stale entries are cleared
-	uint8_t want_tracking;
+	uint8_t want_tracking;	// what the row shall say once stale entries are cleared
 	bool has_check;
 	bool keeps;	// on_down: keep
 	bool is_in_use; // from service_add() to service_retire()
@@ -272,5 +271,5 @@ static inline uint32_t *slot_time(const struct publisher *p, uint32_t slot)
 
 // ---- sweep (sweep.c) ----
 void sweep_forget_ring(struct publisher *p, uint32_t service);
-// Sets tracking and idle time, now or after the sweep that must come first.
-void service_set_tracking(struct publisher *p, uint32_t row, uint8_t tracking, uint32_t idle_s);
+// Now, or after the sweep that must come first.
+void service_set_tracking(struct publisher *p, uint32_t row, uint8_t tracking);

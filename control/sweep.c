@@ -25,6 +25,9 @@
 // grace period longer than on the packets' side, so the two never disagree the wrong
 // way round: a packet that is refreshing an entry in its last second finds it.
 //
+// So a slot without lookup has no entry at all, not even an expired one, that names
+// another backend: a longer idle time brings nothing back to life, and needs no care.
+//
 // A row is freed in the same manner: no slot named it when the connections were begun,
 // for at least the grace period, and no unexpired entry was found to.
 #include "control/publish_rows.h"
@@ -33,20 +36,17 @@
 
 #include "dataplane/core/track.h"
 
-// ---- tracking and idle time ----
+// ---- tracking ----
 
-// A longer idle time would bring expired entries back to life, whose flows may by now have other
-// connections; and a service that tracked nothing for a while has entries that are wrong. So both
-// wait until a whole round has cleared such entries.
-void service_set_tracking(struct publisher *p, uint32_t row, uint8_t tracking, uint32_t idle_s)
+// A service that tracked nothing for a while has entries whose flows may have other connections by
+// now. So it begins to track when a whole round has cleared them; until then it goes on without.
+void service_set_tracking(struct publisher *p, uint32_t row, uint8_t tracking)
 {
 	struct lb_service *s = &p->t->services[row];
 	struct pub_service *own = &p->services[row];
-	bool leaves_none = s->tracking == LB_TRACK_NONE && tracking != LB_TRACK_NONE;
-	bool must_wait = leaves_none || (tracking != LB_TRACK_NONE && idle_s > s->idle_s);
+	bool must_wait = s->tracking == LB_TRACK_NONE && tracking != LB_TRACK_NONE;
 
 	own->want_tracking = tracking;
-	own->want_idle_s = idle_s;
 	if (must_wait && !own->purges) {
 		own->purges = true;
 		own->purges_in_round = false;
@@ -56,33 +56,22 @@ void service_set_tracking(struct publisher *p, uint32_t row, uint8_t tracking, u
 		own->purges = false;
 		p->sweep.purges_n--;
 	}
-	if (!leaves_none && s->tracking != tracking) {
+	if (!must_wait && s->tracking != tracking) {
 		publish_store_8(p, &s->tracking, tracking);
 		ring_set_dirty(p, row);
 	}
-	if (!must_wait)
-		publish_store_32(p, &s->idle_s, idle_s);
 }
 
 static void finish_purge(struct publisher *p, uint32_t row)
 {
-	struct lb_service *s = &p->t->services[row];
 	struct pub_service *own = &p->services[row];
 
 	own->purges = own->purges_in_round = false;
 	p->sweep.purges_n--;
-	publish_store_32(p, &s->idle_s, own->want_idle_s);
-	publish_store_8(p, &s->tracking, own->want_tracking);
+	publish_store_8(p, &p->t->services[row].tracking, own->want_tracking);
 }
 
 // ---- slots ----
-
-static uint32_t longest_idle_s(const struct publisher *p, uint32_t service)
-{
-	uint32_t now = p->t->services[service].idle_s, later = p->services[service].want_idle_s;
-
-	return now > later ? now : later;
-}
 
 static void sweep_slot(struct publisher *p, uint32_t service, uint32_t slot)
 {
@@ -101,7 +90,7 @@ static void sweep_slot(struct publisher *p, uint32_t service, uint32_t slot)
 	if (settled && (!own->untracked_so_far || publish_age(time_s, own->untracked_so_far)))
 		own->untracked_so_far = time_s;
 	if (current != settled &&
-	    publish_age(p->now_s, time_s) > longest_idle_s(p, service) + PUBLISH_GRACE_S) {
+	    publish_age(p->now_s, time_s) > p->t->services[service].idle_s + PUBLISH_GRACE_S) {
 		// A packet may be on its way to the old settled at this moment: it is the first in
 		// the idle time, so its connection was not live. Under `always` it may be given an
 		// entry; so the slot is not quiet before the next round.

@@ -338,8 +338,27 @@ void changes_act(struct world *w)
 	bed_check(w->p);
 }
 
+// In the middle of the round in which it would go, a backend comes back.
+static void take_back_what_goes(struct world *w)
+{
+	for (uint32_t s = 0; s < WORLD_SERVICES; s++) {
+		for (uint32_t i = 0; i < WORLD_BACKENDS; i++) {
+			struct choice *c = &w->choices[s][i];
+			uint32_t row = backend_lookup(w->p, world_row(w, s), &c->address, 80);
+
+			if (!c->is_listed && row && w->p->backends[row].is_clean &&
+			    world_chance(w, 50)) {
+				take_back_for_a_moment(w, s, c);
+				return;
+			}
+		}
+	}
+}
+
 void changes_sweep(struct world *w)
 {
+	if (is_calm(w))
+		take_back_what_goes(w);
 	begin(w);
 	if (world_chance(w, 50))
 		publisher_sweep_all(w->p, w->now_s);

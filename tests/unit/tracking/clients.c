@@ -104,21 +104,32 @@ static void check_answer(struct world *w, uint32_t service, uint32_t flow, const
 	c->state = CONNECTION_NONE;
 }
 
+static void check_service(struct world *w, uint32_t s)
+{
+	enum world_packet kind = world_is_udp(s) ? PACKET_UDP : PACKET_ACK;
+
+	for (uint32_t f = 0; f < WORLD_FLOWS; f++) {
+		struct world_answer a;
+
+		if (!is_live(w, s, f))
+			continue;
+		a = world_send(w, s, f, kind, true);
+		check_answer(w, s, f, "next packet", &a);
+		w->checks++;
+	}
+}
+
 void clients_check(struct world *w)
 {
-	for (uint32_t s = 0; s < WORLD_SERVICES; s++) {
-		enum world_packet kind = world_is_udp(s) ? PACKET_UDP : PACKET_ACK;
+	for (uint32_t s = 0; s < WORLD_SERVICES; s++)
+		check_service(w, s);
+}
 
-		for (uint32_t f = 0; f < WORLD_FLOWS; f++) {
-			struct world_answer a;
-
-			if (!is_live(w, s, f))
-				continue;
-			a = world_send(w, s, f, kind, true);
-			check_answer(w, s, f, "next packet", &a);
-			w->checks++;
-		}
-	}
+void clients_give_up_untracked(struct world *w)
+{
+	for (uint32_t s = 0; s < WORLD_SERVICES; s++)
+		if (!is_promised(w, s))
+			check_service(w, s);
 }
 
 // ---- what a client does ----

@@ -204,6 +204,7 @@ static void on_store(void *arg)
 	if (w->killed)
 		return;
 	w->store_depth++;
+	clients_give_up_untracked(w);
 	if (world_chance(w, 20))
 		clients_act_under_way(w);
 	if (world_chance(w, 25))

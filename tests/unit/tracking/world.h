@@ -94,6 +94,8 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 void clients_act(struct world *w);
 void clients_act_under_way(struct world *w); // as other CPUs do
 void clients_check(struct world *w);
+// Of services without tracking, those that moved: before tracking begins again.
+void clients_give_up_untracked(struct world *w);
 void clients_forget(struct world *w, uint32_t service);
 // Those that are not live any more.
 void clients_forget_dead(struct world *w);
