@@ -127,6 +127,7 @@ static void adopt_member(struct publisher *p, uint32_t row)
 	own->health = p->t->backends[row].flags & LB_BACKEND_DOWN ? HEALTH_DOWN : HEALTH_UNKNOWN;
 	p->leaving_n++; // until the model says that it is wanted
 	own->deadline_s = p->now_s + PUBLISH_LEAVE_DEFAULT_S;
+	hop_recall(p, row);
 	backend_link(p, row);
 }
 

@@ -136,11 +136,52 @@ void hops_free_retired(struct publisher *p)
 	}
 }
 
-uint32_t hop_of_address(const struct publisher *p, const struct lb_address *address)
+// A gateway would route a packet of l2, which still is for the VIP, back to us.
+static uint32_t get_usable(struct publisher *p, uint32_t row)
 {
-	uint32_t cursor = 0, row = backend_next_of_address(p, address, &cursor);
+	const struct pub_backend *own = &p->backends[row];
 
-	return row ? p->t->backends[row].hop : 0;
+	if (!own->has_told_hop ||
+	    (own->told_hop.is_gateway && p->t->backends[row].mode == LB_MODE_L2))
+		return 0;
+	return hop_get(p, &own->told_hop);
+}
+
+static void set_told(struct publisher *p, uint32_t row, const struct publisher_hop *hop)
+{
+	p->backends[row].has_told_hop = hop;
+	if (hop)
+		p->backends[row].told_hop = *hop;
+}
+
+void hop_inherit(struct publisher *p, uint32_t row)
+{
+	struct lb_backend *b = &p->t->backends[row];
+	uint32_t cursor = 0, other, hop;
+
+	// A row that was found unresolved does not remember what could not be used.
+	do
+		other = backend_next_of_address(p, &b->address, &cursor);
+	while (other && !p->backends[other].has_told_hop);
+	if (!other)
+		return;
+	set_told(p, row, &p->backends[other].told_hop);
+	hop = get_usable(p, row);
+	publish_store_32(p, &b->hop, hop);
+	if (hop)
+		p->hops[hop].refs--; // backend_link() counts it
+}
+
+void hop_recall(struct publisher *p, uint32_t row)
+{
+	const struct lb_hop *h = &p->t->hops[p->t->backends[row].hop];
+	struct publisher_hop hop = {.ifindex = h->ifindex, .mtu = h->mtu};
+
+	if (!p->t->backends[row].hop)
+		return;
+	memcpy(hop.destination, h->destination, sizeof(hop.destination));
+	memcpy(hop.source, h->source, sizeof(hop.source));
+	set_told(p, row, &hop);
 }
 
 void publisher_set_hop(struct publisher *p, const struct lb_address *address,
@@ -151,10 +192,10 @@ void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 	p->now_s = now_s;
 	while ((row = backend_next_of_address(p, address, &cursor))) {
 		struct lb_backend *b = &p->t->backends[row];
-		// A gateway would route a packet of l2, which still is for the VIP, back to us.
-		bool usable = hop && !(hop->is_gateway && b->mode == LB_MODE_L2);
-		uint32_t old = b->hop, new = hop_get(p, usable ? hop : NULL);
+		uint32_t old = b->hop, new;
 
+		set_told(p, row, hop);
+		new = get_usable(p, row);
 		publish_store_32(p, &b->hop, new);
 		hop_put(p, old);
 		ring_touch(p, b->service);

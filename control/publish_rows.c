@@ -313,7 +313,6 @@ uint32_t backend_add(struct publisher *p, uint32_t service, const struct model_s
 		bytes.vip = *service_vip(m, s->family);
 		bytes.vip_port = htons(m->port);
 	}
-	bytes.hop = hop_of_address(p, &b->address);
 	clear_backend_counters(p, row);
 	publish_store_bytes(p, &p->t->backends[row], &bytes, sizeof(bytes));
 	p->backends[row] = (struct pub_backend){.weight = b->weight,
@@ -321,6 +320,7 @@ uint32_t backend_add(struct publisher *p, uint32_t service, const struct model_s
 						.health = (uint8_t)known_health(p, &bytes),
 						.is_wanted = true,
 						.unnamed_s = p->now_s};
+	hop_inherit(p, row);
 	publish_store_32(p, &p->t->backends[row].state, LB_ROW_LIVE);
 	backend_link(p, row);
 	return row;

@@ -54,12 +54,15 @@ struct pub_backend {
 	bool is_wanted;	      // by the model; else leaving, while the row is live
 	bool is_listed;	      // publisher_apply(): the model has it
 	bool is_clean;	      // this round: no slot and no unexpired entry named it so far
-	uint32_t deadline_s;  // leaving
-	uint32_t current_n;   // slots whose current it is
-	uint32_t settled_n;   // slots whose settled it is
-	uint32_t moving_n;    // of these, slots with another current
-	uint32_t unnamed_s;   // since when no slot names it
-	uint32_t tracked;     // unexpired entries in the last whole round
+	bool has_told_hop;
+	struct publisher_hop
+		told_hop;    // what netlink says of its address, usable in its mode or not
+	uint32_t deadline_s; // leaving
+	uint32_t current_n;  // slots whose current it is
+	uint32_t settled_n;  // slots whose settled it is
+	uint32_t moving_n;   // of these, slots with another current
+	uint32_t unnamed_s;  // since when no slot names it
+	uint32_t tracked;    // unexpired entries in the last whole round
 	uint32_t tracked_so_far;
 	uint32_t untracked_s; // the latest time of its slots with `lookup`, last whole round
 	uint32_t untracked_so_far;
@@ -241,8 +244,10 @@ uint64_t hop_hash(const struct lb_hop *h);
 void hop_adopt(struct publisher *p, uint32_t row);
 void hops_retire_unnamed(struct publisher *p);
 void hops_free_retired(struct publisher *p);
-// The hop that the other rows of this address have.
-uint32_t hop_of_address(const struct publisher *p, const struct lb_address *address);
+// Gives a new row the hop of its address, as the other rows were told. Netlink says it once.
+void hop_inherit(struct publisher *p, uint32_t row);
+// The same for a row that is found: from what its hop says.
+void hop_recall(struct publisher *p, uint32_t row);
 void routes_flush(struct publisher *p);
 void routes_count(struct publisher *p, int by); // references of the set in use
 

@@ -236,6 +236,27 @@ static void l2_takes_no_gateway(void **state)
 	bed_check(b->p);
 }
 
+// Netlink tells a hop once; a new row of the address takes what was told, if its mode can.
+static void a_new_row_takes_the_hop_of_its_address(void **state)
+{
+	struct publisher_hop hop = {.ifindex = 1, .mtu = 1500, .is_gateway = 1};
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	struct model_service segment = bed_service("segment", "192.0.2.9", 8080, LB_MODE_L2, 11);
+	struct model_service far = bed_service("far", "192.0.2.8", 8080, LB_MODE_IPIP, 11);
+
+	publisher_set_hop(b->p, &a, &hop, b->now_s);
+	bed_add_backend(&segment, "10.0.0.1", 8080);
+	add_service(b, segment);
+	apply(b);
+	assert_int_equal(slots_of(b, backend_of(b, "segment", "10.0.0.1")), 0);
+	restart(b);
+	bed_add_backend(&far, "10.0.0.1", 8080);
+	add_service(b, far);
+	apply(b);
+	assert_int_equal(slots_of(b, backend_of(b, "far", "10.0.0.1")), 11);
+}
+
 static void nobody_left_and_back(void **state)
 {
 	struct bed *b = *state;
@@ -475,6 +496,7 @@ int main(void)
 		TEST(a_disabled_backend_must_pass_its_checks_again),
 		TEST(without_a_hop_no_new_connections),
 		TEST(l2_takes_no_gateway),
+		TEST(a_new_row_takes_the_hop_of_its_address),
 		TEST(nobody_left_and_back),
 		TEST(a_removed_backend_leaves_and_its_row_is_used_again),
 		TEST(a_leaving_backend_is_cut_at_its_deadline),
