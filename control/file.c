@@ -90,7 +90,8 @@ static int write_all(int fd, const char *text, size_t text_len)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int file_write(const char *dir, const char *name, const char *text, size_t text_len, struct err *e)
+int file_write(const char *dir, const char *name, const char *text, size_t text_len, mode_t mode,
+	       struct err *e)
 {
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char aside[NAME_MAX + 1];
@@ -99,7 +100,7 @@ int file_write(const char *dir, const char *name, const char *text, size_t text_
 	if (dir_fd < 0)
 		return fail(e, errno, "written");
 	snprintf(aside, sizeof(aside), ".%s.tmp", name);
-	fd = openat(dir_fd, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	fd = openat(dir_fd, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0) {
 		r = fail(e, errno, "written");
 		goto close_dir;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "control/err.h"
 
@@ -12,7 +13,8 @@
 // (more than @max_bytes), or what the system said, with @e filled (without the path).
 int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_len, struct err *e);
 
-// Writes @text as @dir/@name: aside (".NAME.tmp"), fsynced, renamed, the directory fsynced. On
-// failure what was there stays, and nothing is left aside. 0, or what the system said, with @e
-// filled.
-int file_write(const char *dir, const char *name, const char *text, size_t text_len, struct err *e);
+// Writes @text as @dir/@name, of @mode: aside (".NAME.tmp"), fsynced, renamed, the directory
+// fsynced. On failure what was there stays, and nothing is left aside. 0, or what the system said,
+// with @e filled.
+int file_write(const char *dir, const char *name, const char *text, size_t text_len, mode_t mode,
+	       struct err *e);

@@ -294,7 +294,7 @@ int store_save(struct store *s, struct model *m, const char *cause, struct err *
 	if (strlen(text) > FILE_MAX_BYTES)
 		r = err_set(e, -E2BIG, "is longer than what is read back");
 	else
-		r = file_write(s->dir, name, text, strlen(text), e);
+		r = file_write(s->dir, name, text, strlen(text), 0640, e);
 	free(text);
 	if (r < 0) {
 		char why[sizeof(e->text)];
