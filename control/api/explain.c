@@ -241,6 +241,27 @@ static void tell_headers(struct telling *t, json_t *o)
 	json_object_set_new(o, "leaves", headers);
 }
 
+// A new connection of the same five-tuple, where it would go elsewhere.
+static void tell_new_connection(struct telling *t, json_t *o)
+{
+	struct explain_query query = *t->query;
+	struct explain_answer a;
+	char backend[ADDRESS_TEXT_MAX];
+
+	json_object_set_new(o, "new_connection", json_null());
+	if (query.protocol != IPPROTO_TCP || query.is_syn || !t->a->has_slot)
+		return;
+	query.is_syn = true;
+	explain_run(&t->d->tables->rows, &query, lbd_now_s(), &a);
+	if (a.verdict == t->a->verdict && a.backend == t->a->backend)
+		return;
+	json_object_set_new(o, "new_connection",
+			    json_pack("{s:s, s:s, s:o}", "verdict", verdicts[a.verdict], "reason",
+				      labels[a.reason], "backend", backend_json(t, a.backend)));
+	tell(t, "a SYN     %s (%s): %s", verdicts[a.verdict], labels[a.reason],
+	     backend_text(t, a.backend, backend));
+}
+
 // ---- the request ----
 
 static int parse_end(const struct api_request *r, const char *name, struct lb_address *ret_address,
@@ -303,6 +324,7 @@ int api_explain_get(struct api_request *r, struct err *e)
 	tell_backend(&t, o);
 	tell_hop(&t, o);
 	tell_headers(&t, o);
+	tell_new_connection(&t, o);
 	json_object_set_new(o, "story", t.story);
 	return reply_json(r, 200, o);
 }

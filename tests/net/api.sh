@@ -166,6 +166,14 @@ answers 400 GET "/v1/explain?protocol=icmp&source=198.51.100.10:1&destination=20
 answers 400 GET "/v1/explain?protocol=tcp&source=198.51.100.10&destination=203.0.113.10:80"
 answers 400 GET "/v1/explain?protocol=tcp&source=[::1]:1&destination=203.0.113.10:80"
 expect "explaining writes nothing" test "$(table_hash "${written[@]}")" = "$state"
+backend=$(api "$explain" | jq -r .backend)
+expect "its backend drains" lbctl backend drain web "$backend"
+answers 200 GET "$explain"
+# shellcheck disable=SC2016 # jq's
+expect "the open connection stays, a new one would go elsewhere" jq -e --arg b "$backend" '
+	.backend == $b and .reason == "settled" and .slot.in_transition and .slot.settled == $b and
+	.new_connection.reason == "new" and .new_connection.backend != $b' "$RUN/body"
+expect "and back" lbctl backend enable web "$backend"
 answers 201 PUT /v1/services/tunnel -d '{"vips": ["203.0.113.20", "2001:db8:113::20"], "port": 443,
 	"mode": "ipip", "ring": 251, "backends": [{"address": "fd00:1::12"}]}'
 tunnel="/v1/explain?protocol=tcp&source=198.51.100.10:40000&destination=203.0.113.20:443"
