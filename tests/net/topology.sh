@@ -40,7 +40,8 @@ ns_add()
 	ip netns add "$NS_PREFIX$1"
 	in_ns "$1" sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
 		net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0 \
-		net.ipv6.conf.default.accept_ra=0
+		net.ipv6.conf.default.accept_ra=0 \
+		net.ipv4.conf.default.arp_notify=1 net.ipv6.conf.default.ndisc_notify=1
 	ns_ip "$1" link set lo up
 }
 
