@@ -122,6 +122,89 @@ void bed_resolve_hops(struct publisher *p, const struct model *m, uint32_t now_s
 	publisher_release(p, now_s);
 }
 
+// ---- a bed with a service in it ----
+
+static void bed_start(struct bed *b)
+{
+	struct err e;
+
+	assert_int_equal(publisher_new(&b->t->rows, &b->p, &e), 0);
+	assert_int_equal(publisher_adopt(b->p, b->m, b->now_s, &e), 0);
+	bed_check(b->p);
+}
+
+void bed_restart(struct bed *b)
+{
+	publisher_free(b->p);
+	bed_start(b);
+}
+
+void bed_apply(struct bed *b)
+{
+	struct err e;
+
+	assert_int_equal(publisher_check(b->p, b->m, &e), 0);
+	b->m->generation++;
+	assert_int_equal(publisher_apply(b->p, b->m, b->now_s, &e), 0);
+	bed_check(b->p);
+}
+
+void bed_add_service(struct bed *b, struct model_service s)
+{
+	assert_int_equal(model_add_service(b->m, &s), 0);
+	model_service_fini(&s);
+}
+
+// A nat service "web" with three backends, all in rotation.
+int bed_setup(void **state)
+{
+	const struct bed_sizes sizes = {.services = 4, .backends = 16, .slots = 256, .lines = 8};
+	struct bed *b = calloc(1, sizeof(*b));
+	struct model_service s = bed_service("web", "192.0.2.1", 80, LB_MODE_NAT, 31);
+
+	b->t = bed_tables(&sizes);
+	b->m = model_new();
+	b->now_s = 1000;
+	bed_start(b);
+	bed_add_backend(&s, "10.0.0.1", 8080);
+	bed_add_backend(&s, "10.0.0.2", 8080);
+	bed_add_backend(&s, "10.0.0.3", 8080);
+	bed_add_service(b, s);
+	bed_apply(b);
+	bed_resolve_hops(b->p, b->m, b->now_s);
+	bed_check(b->p);
+	*state = b;
+	return 0;
+}
+
+int bed_teardown(void **state)
+{
+	struct bed *b = *state;
+
+	publisher_free(b->p);
+	model_free(b->m);
+	tables_close(b->t);
+	free(b);
+	return 0;
+}
+
+uint32_t bed_row(const struct bed *b, const char *service, int family)
+{
+	return service_lookup(b->p, publish_name_hash(service), family);
+}
+
+uint32_t bed_backend(const struct bed *b, const char *service, const char *address)
+{
+	struct lb_address a = bed_address(address);
+
+	return backend_lookup(b->p, bed_row(b, service, 4), &a, 8080);
+}
+
+uint32_t bed_slots(const struct bed *b, uint32_t backend)
+{
+	return b->p->backends[backend].current_n;
+}
+
 // ---- the check ----
 
 struct counts {

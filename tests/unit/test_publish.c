@@ -14,95 +14,6 @@
 
 #include "publish_bed.h"
 
-static const struct bed_sizes small = {.services = 4, .backends = 16, .slots = 256, .lines = 8};
-
-struct bed {
-	struct tables *t;
-	struct publisher *p;
-	struct model *m;
-	uint32_t now_s;
-};
-
-static void start(struct bed *b)
-{
-	struct err e;
-
-	assert_int_equal(publisher_new(&b->t->rows, &b->p, &e), 0);
-	assert_int_equal(publisher_adopt(b->p, b->m, b->now_s, &e), 0);
-	bed_check(b->p);
-}
-
-static void restart(struct bed *b)
-{
-	publisher_free(b->p);
-	start(b);
-}
-
-static void apply(struct bed *b)
-{
-	struct err e;
-
-	assert_int_equal(publisher_check(b->p, b->m, &e), 0);
-	b->m->generation++;
-	assert_int_equal(publisher_apply(b->p, b->m, b->now_s, &e), 0);
-	bed_check(b->p);
-}
-
-static void add_service(struct bed *b, struct model_service s)
-{
-	assert_int_equal(model_add_service(b->m, &s), 0);
-	model_service_fini(&s);
-}
-
-// A nat service "web" with three backends, all in rotation.
-static int setup(void **state)
-{
-	struct bed *b = calloc(1, sizeof(*b));
-	struct model_service s = bed_service("web", "192.0.2.1", 80, LB_MODE_NAT, 31);
-
-	b->t = bed_tables(&small);
-	b->m = model_new();
-	b->now_s = 1000;
-	start(b);
-	bed_add_backend(&s, "10.0.0.1", 8080);
-	bed_add_backend(&s, "10.0.0.2", 8080);
-	bed_add_backend(&s, "10.0.0.3", 8080);
-	add_service(b, s);
-	apply(b);
-	bed_resolve_hops(b->p, b->m, b->now_s);
-	bed_check(b->p);
-	*state = b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct bed *b = *state;
-
-	publisher_free(b->p);
-	model_free(b->m);
-	tables_close(b->t);
-	free(b);
-	return 0;
-}
-
-static uint32_t row_of(const struct bed *b, const char *service, int family)
-{
-	return service_lookup(b->p, publish_name_hash(service), family);
-}
-
-static uint32_t backend_of(const struct bed *b, const char *service, const char *address)
-{
-	struct lb_address a = bed_address(address);
-
-	return backend_lookup(b->p, row_of(b, service, 4), &a, 8080);
-}
-
-static uint32_t slots_of(const struct bed *b, uint32_t backend)
-{
-	return b->p->backends[backend].current_n;
-}
-
 static void set_health(struct bed *b, const char *address, enum health_state health)
 {
 	struct lb_address a = bed_address(address);
@@ -127,9 +38,9 @@ static void a_fresh_ring_is_steady_and_even(void **state)
 	struct bed *b = *state;
 
 	assert_int_equal(b->p->lookups_n, 0);
-	assert_in_range(slots_of(b, backend_of(b, "web", "10.0.0.1")), 10, 11);
-	assert_in_range(slots_of(b, backend_of(b, "web", "10.0.0.2")), 10, 11);
-	assert_in_range(slots_of(b, backend_of(b, "web", "10.0.0.3")), 10, 11);
+	assert_in_range(bed_slots(b, bed_backend(b, "web", "10.0.0.1")), 10, 11);
+	assert_in_range(bed_slots(b, bed_backend(b, "web", "10.0.0.2")), 10, 11);
+	assert_in_range(bed_slots(b, bed_backend(b, "web", "10.0.0.3")), 10, 11);
 	assert_int_equal(b->t->rows.meta->generation, 1);
 }
 
@@ -141,14 +52,14 @@ static void a_restart_changes_no_byte(void **state)
 	set_health(b, "10.0.0.2", HEALTH_UP);
 	b->m->services[0].check.type = MODEL_CHECK_TCP;
 	b->m->services[0].backends[2].state = MODEL_DRAIN;
-	apply(b);
+	bed_apply(b);
 	set_health(b, "10.0.0.1", HEALTH_DOWN);
 	bytes = bed_snapshot(b->t, NULL);
 	b->now_s += 5;
-	restart(b);
+	bed_restart(b);
 	assert_true(bed_is_same(b->t, bytes));
-	assert_int_equal(b->p->backends[backend_of(b, "web", "10.0.0.1")].health, HEALTH_DOWN);
-	assert_int_equal(b->p->backends[backend_of(b, "web", "10.0.0.2")].health, HEALTH_UP);
+	assert_int_equal(b->p->backends[bed_backend(b, "web", "10.0.0.1")].health, HEALTH_DOWN);
+	assert_int_equal(b->p->backends[bed_backend(b, "web", "10.0.0.2")].health, HEALTH_UP);
 	bed_resolve_hops(b->p, b->m, b->now_s);
 	assert_true(bed_is_same(b->t, bytes));
 	free(bytes);
@@ -157,31 +68,31 @@ static void a_restart_changes_no_byte(void **state)
 static void a_dead_backend_has_no_slot_at_once(void **state)
 {
 	struct bed *b = *state;
-	uint32_t dead = backend_of(b, "web", "10.0.0.1");
+	uint32_t dead = bed_backend(b, "web", "10.0.0.1");
 
 	b->m->services[0].check.type = MODEL_CHECK_TCP;
-	apply(b);
-	assert_int_not_equal(slots_of(b, dead), 0); // a check that is new takes nobody away
+	bed_apply(b);
+	assert_int_not_equal(bed_slots(b, dead), 0); // a check that is new takes nobody away
 	set_health(b, "10.0.0.1", HEALTH_DOWN);
-	assert_int_equal(slots_of(b, dead), 0);
+	assert_int_equal(bed_slots(b, dead), 0);
 	assert_int_equal(b->p->backends[dead].settled_n, 0);
 	assert_int_equal(b->t->rows.backends[dead].flags, LB_BACKEND_DOWN | LB_BACKEND_RESET);
 	set_health(b, "10.0.0.1", HEALTH_UP);
 	assert_int_equal(b->t->rows.backends[dead].flags, 0);
-	assert_in_range(slots_of(b, dead), 10, 11);
+	assert_in_range(bed_slots(b, dead), 10, 11);
 }
 
 static void on_down_keep_leaves_settled(void **state)
 {
 	struct bed *b = *state;
-	uint32_t dead = backend_of(b, "web", "10.0.0.1");
-	uint32_t slots = slots_of(b, dead);
+	uint32_t dead = bed_backend(b, "web", "10.0.0.1");
+	uint32_t slots = bed_slots(b, dead);
 
 	b->m->services[0].check.type = MODEL_CHECK_TCP;
 	b->m->services[0].on_down = MODEL_KEEP;
-	apply(b);
+	bed_apply(b);
 	set_health(b, "10.0.0.1", HEALTH_DOWN);
-	assert_int_equal(slots_of(b, dead), 0);
+	assert_int_equal(bed_slots(b, dead), 0);
 	assert_int_equal(b->p->backends[dead].settled_n, slots);
 	assert_int_equal(b->t->rows.backends[dead].flags, LB_BACKEND_DOWN);
 }
@@ -189,72 +100,18 @@ static void on_down_keep_leaves_settled(void **state)
 static void a_disabled_backend_must_pass_its_checks_again(void **state)
 {
 	struct bed *b = *state;
-	uint32_t row = backend_of(b, "web", "10.0.0.1");
+	uint32_t row = bed_backend(b, "web", "10.0.0.1");
 
 	b->m->services[0].check.type = MODEL_CHECK_TCP;
 	b->m->services[0].backends[0].state = MODEL_DISABLED;
-	apply(b);
-	assert_int_equal(slots_of(b, row), 0);
+	bed_apply(b);
+	assert_int_equal(bed_slots(b, row), 0);
 	b->m->services[0].backends[0].state = MODEL_ENABLED;
-	apply(b);
-	assert_int_equal(slots_of(b, row), 0);
+	bed_apply(b);
+	assert_int_equal(bed_slots(b, row), 0);
 	assert_int_equal(b->t->rows.backends[row].flags, 0);
 	set_health(b, "10.0.0.1", HEALTH_UP);
-	assert_in_range(slots_of(b, row), 10, 11);
-}
-
-static void without_a_hop_no_new_connections(void **state)
-{
-	struct bed *b = *state;
-	struct lb_address a = bed_address("10.0.0.1");
-	uint32_t row = backend_of(b, "web", "10.0.0.1"), slots = slots_of(b, row);
-
-	publisher_set_hop(b->p, &a, NULL, b->now_s);
-	bed_check(b->p);
-	assert_int_equal(slots_of(b, row), 0);
-	assert_int_equal(b->p->backends[row].settled_n, slots);
-	bed_resolve_hops(b->p, b->m, b->now_s);
-	assert_int_equal(slots_of(b, row), slots);
-}
-
-// The gateway would route it back to the VIP: to us.
-static void l2_takes_no_gateway(void **state)
-{
-	const struct publisher_hop hop = {.ifindex = 1, .mtu = 1500, .is_gateway = 1};
-	struct bed *b = *state;
-	struct lb_address a = bed_address("10.0.0.1");
-	struct model_service s = bed_service("segment", "192.0.2.9", 8080, LB_MODE_L2, 11);
-
-	bed_add_backend(&s, "10.0.0.1", 8080);
-	add_service(b, s);
-	apply(b);
-	bed_resolve_hops(b->p, b->m, b->now_s);
-	assert_int_equal(slots_of(b, backend_of(b, "segment", "10.0.0.1")), 11);
-	publisher_set_hop(b->p, &a, &hop, b->now_s);
-	assert_int_equal(slots_of(b, backend_of(b, "segment", "10.0.0.1")), 0);
-	assert_in_range(slots_of(b, backend_of(b, "web", "10.0.0.1")), 10, 11);
-	bed_check(b->p);
-}
-
-// Netlink tells a hop once; a new row of the address takes what was told, if its mode can.
-static void a_new_row_takes_the_hop_of_its_address(void **state)
-{
-	struct publisher_hop hop = {.ifindex = 1, .mtu = 1500, .is_gateway = 1};
-	struct bed *b = *state;
-	struct lb_address a = bed_address("10.0.0.1");
-	struct model_service segment = bed_service("segment", "192.0.2.9", 8080, LB_MODE_L2, 11);
-	struct model_service far = bed_service("far", "192.0.2.8", 8080, LB_MODE_IPIP, 11);
-
-	publisher_set_hop(b->p, &a, &hop, b->now_s);
-	bed_add_backend(&segment, "10.0.0.1", 8080);
-	add_service(b, segment);
-	apply(b);
-	assert_int_equal(slots_of(b, backend_of(b, "segment", "10.0.0.1")), 0);
-	restart(b);
-	bed_add_backend(&far, "10.0.0.1", 8080);
-	add_service(b, far);
-	apply(b);
-	assert_int_equal(slots_of(b, backend_of(b, "far", "10.0.0.1")), 11);
+	assert_in_range(bed_slots(b, row), 10, 11);
 }
 
 static void nobody_left_and_back(void **state)
@@ -262,7 +119,7 @@ static void nobody_left_and_back(void **state)
 	struct bed *b = *state;
 
 	b->m->services[0].check.type = MODEL_CHECK_TCP;
-	apply(b);
+	bed_apply(b);
 	set_health(b, "10.0.0.1", HEALTH_DOWN);
 	set_health(b, "10.0.0.2", HEALTH_DOWN);
 	set_health(b, "10.0.0.3", HEALTH_DOWN);
@@ -270,7 +127,7 @@ static void nobody_left_and_back(void **state)
 	assert_int_equal(LB_SLOT_SETTLED(b->t->rows.slots[0].words[0]), 0);
 	settle(b);
 	set_health(b, "10.0.0.2", HEALTH_UP);
-	assert_int_equal(slots_of(b, backend_of(b, "web", "10.0.0.2")), 31);
+	assert_int_equal(bed_slots(b, bed_backend(b, "web", "10.0.0.2")), 31);
 	assert_int_equal(b->p->lookups_n, 0);
 }
 
@@ -278,12 +135,12 @@ static void a_removed_backend_leaves_and_its_row_is_used_again(void **state)
 {
 	struct bed *b = *state;
 	struct lb_address gone = bed_address("10.0.0.3");
-	uint32_t row = backend_of(b, "web", "10.0.0.3"), slots = slots_of(b, row);
+	uint32_t row = bed_backend(b, "web", "10.0.0.3"), slots = bed_slots(b, row);
 
 	model_del_backend(&b->m->services[0], &gone, 8080);
-	apply(b);
+	bed_apply(b);
 	assert_int_equal(b->p->leaving_n, 1);
-	assert_int_equal(slots_of(b, row), 0);
+	assert_int_equal(bed_slots(b, row), 0);
 	assert_int_equal(b->p->backends[row].settled_n, slots);
 	publisher_sweep_all(b->p, b->now_s);
 	assert_int_equal(b->t->rows.backends[row].state, LB_ROW_LIVE);
@@ -295,13 +152,13 @@ static void a_leaving_backend_is_cut_at_its_deadline(void **state)
 {
 	struct bed *b = *state;
 	struct lb_address gone = bed_address("10.0.0.3");
-	uint32_t row = backend_of(b, "web", "10.0.0.3");
+	uint32_t row = bed_backend(b, "web", "10.0.0.3");
 
 	model_del_backend(&b->m->services[0], &gone, 8080);
-	apply(b);
+	bed_apply(b);
 	assert_int_equal(publisher_set_deadline(b->p, "web", &gone, 8080, b->now_s + 3, b->now_s),
 			 0);
-	restart(b); // the deadline starts anew
+	bed_restart(b); // the deadline starts anew
 	assert_int_equal(publisher_set_deadline(b->p, "web", &gone, 8080, b->now_s + 3, b->now_s),
 			 0);
 	b->now_s += 2;
@@ -312,21 +169,21 @@ static void a_leaving_backend_is_cut_at_its_deadline(void **state)
 	assert_int_equal(b->t->rows.backends[row].state, LB_ROW_RETIRED);
 	bed_check(b->p);
 	assert_int_equal(publisher_set_deadline(b->p, "web", &gone, 8080, 0, b->now_s), -ENOENT);
-	restart(b);
+	bed_restart(b);
 	settle(b);
 }
 
 static void a_replaced_service_gets_rows_of_its_own(void **state)
 {
 	struct bed *b = *state;
-	uint32_t old = row_of(b, "web", 4), old_backend = backend_of(b, "web", "10.0.0.1");
+	uint32_t old = bed_row(b, "web", 4), old_backend = bed_backend(b, "web", "10.0.0.1");
 
 	b->m->services[0].vips[0] = bed_address("192.0.2.9");
-	apply(b);
-	assert_int_not_equal(row_of(b, "web", 4), old);
+	bed_apply(b);
+	assert_int_not_equal(bed_row(b, "web", 4), old);
 	assert_int_equal(b->t->rows.services[old].state, LB_ROW_RETIRED);
 	assert_int_equal(b->t->rows.backends[old_backend].state, LB_ROW_RETIRED);
-	assert_int_not_equal(slots_of(b, backend_of(b, "web", "10.0.0.1")), 0);
+	assert_int_not_equal(bed_slots(b, bed_backend(b, "web", "10.0.0.1")), 0);
 	settle(b);
 	assert_int_equal(b->t->rows.services[old].state, LB_ROW_FREE);
 }
@@ -339,18 +196,18 @@ static void a_vip_moves_between_services(void **state)
 
 	b->m->services[0].mode = LB_MODE_L2;
 	bed_add_backend(&s, "10.0.0.4", 80);
-	add_service(b, s);
-	apply(b);
+	bed_add_service(b, s);
+	bed_apply(b);
 	b->m->services[0].vips[0] = a2;
 	b->m->services[1].vips[0] = a1;
-	apply(b);
+	bed_apply(b);
 	assert_int_equal(index_value(&b->p->service_index, &a1, IPPROTO_TCP, htons(80)),
-			 row_of(b, "two", 4));
+			 bed_row(b, "two", 4));
 	assert_int_equal(index_value(&b->p->service_index, &a2, IPPROTO_TCP, htons(80)),
-			 row_of(b, "web", 4));
+			 bed_row(b, "web", 4));
 	assert_int_equal(index_value(&b->p->service_index, &a2, 0, 0), LB_VIP_KNOWN);
 	publisher_set_vip_of_host(b->p, &a2, true);
-	restart(b);
+	bed_restart(b);
 	assert_int_equal(index_value(&b->p->service_index, &a2, 0, 0),
 			 LB_VIP_KNOWN | LB_VIP_OF_HOST);
 }
@@ -360,19 +217,19 @@ static void replies_wait_for_the_service_that_is_left(void **state)
 	struct bed *b = *state;
 	struct model_service s = bed_service("two", "192.0.2.2", 80, LB_MODE_NAT, 11);
 	struct lb_address moved = bed_address("10.0.0.3");
-	uint32_t left = backend_of(b, "web", "10.0.0.3"), row;
+	uint32_t left = bed_backend(b, "web", "10.0.0.3"), row;
 
 	model_del_backend(&b->m->services[0], &moved, 8080);
 	bed_add_backend(&s, "10.0.0.3", 8080);
-	add_service(b, s);
-	apply(b);
-	row = backend_of(b, "two", "10.0.0.3");
+	bed_add_service(b, s);
+	bed_apply(b);
+	row = bed_backend(b, "two", "10.0.0.3");
 	assert_int_equal(index_value(&b->p->reverse_index, &moved, IPPROTO_TCP, htons(8080)), left);
-	assert_int_equal(slots_of(b, row), 0);
+	assert_int_equal(bed_slots(b, row), 0);
 	publisher_set_deadline(b->p, "web", &moved, 8080, b->now_s, b->now_s);
 	bed_check(b->p);
 	assert_int_equal(index_value(&b->p->reverse_index, &moved, IPPROTO_TCP, htons(8080)), row);
-	assert_int_equal(slots_of(b, row), 11);
+	assert_int_equal(bed_slots(b, row), 11);
 }
 
 static void too_much_is_refused_before_anything_changes(void **state)
@@ -392,7 +249,7 @@ static void too_much_is_refused_before_anything_changes(void **state)
 	assert_int_equal(publisher_check(b->p, b->m, &e), -ENOSPC);
 	assert_non_null(strstr(e.text, "limits.backends"));
 	web->backends_n = 3;
-	add_service(b, wide);
+	bed_add_service(b, wide);
 	assert_int_equal(publisher_check(b->p, b->m, &e), -ENOSPC);
 	assert_non_null(strstr(e.text, "limits.slots"));
 	model_del_service(b->m, "wide");
@@ -400,7 +257,8 @@ static void too_much_is_refused_before_anything_changes(void **state)
 		char name[8];
 
 		snprintf(name, sizeof(name), "s%d", i);
-		add_service(b, bed_service(name, "192.0.2.4", (uint16_t)(100 + i), LB_MODE_L2, 7));
+		bed_add_service(b,
+				bed_service(name, "192.0.2.4", (uint16_t)(100 + i), LB_MODE_L2, 7));
 	}
 	assert_int_equal(publisher_check(b->p, b->m, &e), -ENOSPC);
 	assert_non_null(strstr(e.text, "limits.services"));
@@ -420,10 +278,10 @@ static void tables_more_than_half_full_are_taken_over(void **state)
 		snprintf(text, sizeof(text), "10.0.0.%d", i);
 		bed_add_backend(&b->m->services[0], text, 8080);
 	}
-	add_service(b, bed_service("wide", "192.0.2.3", 80, LB_MODE_L2, 151));
-	apply(b);
+	bed_add_service(b, bed_service("wide", "192.0.2.3", 80, LB_MODE_L2, 151));
+	bed_apply(b);
 	bytes = bed_snapshot(b->t, NULL);
-	restart(b);
+	bed_restart(b);
 	assert_true(bed_is_same(b->t, bytes));
 	free(bytes);
 }
@@ -437,8 +295,8 @@ static void both_families_have_rows(void **state)
 	s.vips[s.vips_n++] = bed_address("2001:db8::7");
 	bed_add_backend(&s, "10.0.0.5", 443);
 	bed_add_backend(&s, "2001:db8::5", 443);
-	add_service(b, s);
-	apply(b);
+	bed_add_service(b, s);
+	bed_apply(b);
 	bed_resolve_hops(b->p, b->m, b->now_s);
 	assert_int_equal(publisher_get_service(b->p, "both", &view), 0);
 	assert_int_not_equal(view.row4, 0);
@@ -464,39 +322,15 @@ static void each_backend_is_shown_once(void **state)
 	assert_int_equal(n, 5);
 }
 
-static void routes_are_switched_not_before_the_grace_period(void **state)
-{
-	struct bed *b = *state;
-	struct publisher_route r = {.prefix = {.address = bed_address("0.0.0.0")},
-				    .kind = LB_ROUTE_HOP,
-				    .hop = {.ifindex = 3, .mtu = 1500}};
-	const struct lb_routes *routes = b->t->rows.routes;
-
-	publisher_set_routes(b->p, &r, 1, b->now_s);
-	assert_int_equal(b->t->rows.meta->route_set, 1);
-	assert_int_equal(routes->sets[1].route4_n, 1);
-	assert_int_equal(b->t->rows.hops[routes->sets[1].route4[0].hop].ifindex, 3);
-	r.hop.ifindex = 4;
-	publisher_set_routes(b->p, &r, 1, b->now_s + 1);
-	assert_int_equal(b->t->rows.meta->route_set, 1);
-	publisher_sweep_all(b->p, b->now_s + 3);
-	assert_int_equal(b->t->rows.meta->route_set, 0);
-	assert_int_equal(b->t->rows.hops[routes->sets[0].route4[0].hop].ifindex, 4);
-	bed_check(b->p);
-}
-
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bed_setup, bed_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_fresh_ring_is_steady_and_even),
 		TEST(a_restart_changes_no_byte),
 		TEST(a_dead_backend_has_no_slot_at_once),
 		TEST(on_down_keep_leaves_settled),
 		TEST(a_disabled_backend_must_pass_its_checks_again),
-		TEST(without_a_hop_no_new_connections),
-		TEST(l2_takes_no_gateway),
-		TEST(a_new_row_takes_the_hop_of_its_address),
 		TEST(nobody_left_and_back),
 		TEST(a_removed_backend_leaves_and_its_row_is_used_again),
 		TEST(a_leaving_backend_is_cut_at_its_deadline),
@@ -507,7 +341,6 @@ int main(void)
 		TEST(tables_more_than_half_full_are_taken_over),
 		TEST(both_families_have_rows),
 		TEST(each_backend_is_shown_once),
-		TEST(routes_are_switched_not_before_the_grace_period),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,6 +174,11 @@ static void swap_vips(struct world *w)
 
 // ---- changes that follow each other closely ----
 
+static bool is_calm(const struct world *w)
+{
+	return !w->packet_depth; // no packet is under way that long
+}
+
 static void act_for_a_while(struct world *w)
 {
 	for (uint32_t i = 0; i < 30; i++)
@@ -215,11 +220,6 @@ static void take_back_for_a_moment(struct world *w, uint32_t service, struct cho
 	if (c->is_listed)
 		unlist(w, service, c);
 	changes_sweep(w);
-}
-
-static bool is_calm(const struct world *w)
-{
-	return !w->packet_depth; // no packet is under way that long
 }
 
 static void operate(struct world *w, uint32_t service)
@@ -281,6 +281,18 @@ static void die_or_recover(struct world *w, uint32_t service)
 	tell(w, service, c);
 }
 
+// Down and up again, before anybody forgets; meanwhile its clients come back by the same ports.
+static void die_for_a_moment(struct world *w, uint32_t service)
+{
+	struct choice *c = &w->choices[service][world_random(w, WORLD_BACKENDS)];
+
+	c->is_dead = true;
+	tell(w, service, c);
+	clients_come_back(w, service, (uint32_t)(c - w->choices[service]));
+	c->is_dead = false;
+	tell(w, service, c);
+}
+
 // All the checks answer, as they do after a restart.
 static void check_all(struct world *w)
 {
@@ -323,6 +335,8 @@ void changes_act(struct world *w)
 		publisher_hold(w->p);
 	if (what < 40)
 		operate(w, service);
+	else if (what < 50 && is_calm(w))
+		die_for_a_moment(w, service);
 	else if (what < 70)
 		die_or_recover(w, service);
 	else if (what < 80)

@@ -232,6 +232,18 @@ static void act_on_flow(struct world *w, uint32_t service, uint32_t flow)
 	}
 }
 
+void clients_come_back(struct world *w, uint32_t service, uint32_t choice)
+{
+	for (uint32_t f = 0; f < WORLD_FLOWS; f++) {
+		const struct connection *c = &w->connections[service][f];
+
+		if (c->state || !c->row || c->choice != choice)
+			continue;
+		act_on_flow(w, service, f);
+		act_on_flow(w, service, f);
+	}
+}
+
 // Packets of nobody: late ones of connections that are gone, scans, floods.
 static void send_strays(struct world *w)
 {

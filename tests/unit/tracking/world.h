@@ -93,6 +93,8 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 // clients.c
 void clients_act(struct world *w);
 void clients_act_under_way(struct world *w); // as other CPUs do
+// Those whose connections to this backend were lost.
+void clients_come_back(struct world *w, uint32_t service, uint32_t choice);
 void clients_check(struct world *w);
 // Of services without tracking, those that moved: before tracking begins again.
 void clients_give_up_untracked(struct world *w);

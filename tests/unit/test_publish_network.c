@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the network says, in the publisher's tables: next hops and routes.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "publish_bed.h"
+
+static void without_a_hop_no_new_connections(void **state)
+{
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	uint32_t row = bed_backend(b, "web", "10.0.0.1"), slots = bed_slots(b, row);
+
+	publisher_set_hop(b->p, &a, NULL, b->now_s);
+	bed_check(b->p);
+	assert_int_equal(bed_slots(b, row), 0);
+	assert_int_equal(b->p->backends[row].settled_n, slots);
+	bed_resolve_hops(b->p, b->m, b->now_s);
+	assert_int_equal(bed_slots(b, row), slots);
+}
+
+// The gateway would route it back to the VIP: to us.
+static void l2_takes_no_gateway(void **state)
+{
+	const struct publisher_hop hop = {.ifindex = 1, .mtu = 1500, .is_gateway = 1};
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	struct model_service s = bed_service("segment", "192.0.2.9", 8080, LB_MODE_L2, 11);
+
+	bed_add_backend(&s, "10.0.0.1", 8080);
+	bed_add_service(b, s);
+	bed_apply(b);
+	bed_resolve_hops(b->p, b->m, b->now_s);
+	assert_int_equal(bed_slots(b, bed_backend(b, "segment", "10.0.0.1")), 11);
+	publisher_set_hop(b->p, &a, &hop, b->now_s);
+	assert_int_equal(bed_slots(b, bed_backend(b, "segment", "10.0.0.1")), 0);
+	assert_in_range(bed_slots(b, bed_backend(b, "web", "10.0.0.1")), 10, 11);
+	bed_check(b->p);
+}
+
+// Netlink tells a hop once; a new row of the address takes what was told, if its mode can.
+static void a_new_row_takes_the_hop_of_its_address(void **state)
+{
+	struct publisher_hop hop = {.ifindex = 1, .mtu = 1500, .is_gateway = 1};
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	struct model_service segment = bed_service("segment", "192.0.2.9", 8080, LB_MODE_L2, 11);
+	struct model_service far = bed_service("far", "192.0.2.8", 8080, LB_MODE_IPIP, 11);
+
+	publisher_set_hop(b->p, &a, &hop, b->now_s);
+	bed_add_backend(&segment, "10.0.0.1", 8080);
+	bed_add_service(b, segment);
+	bed_apply(b);
+	assert_int_equal(bed_slots(b, bed_backend(b, "segment", "10.0.0.1")), 0);
+	bed_restart(b);
+	bed_add_backend(&far, "10.0.0.1", 8080);
+	bed_add_service(b, far);
+	bed_apply(b);
+	assert_int_equal(bed_slots(b, bed_backend(b, "far", "10.0.0.1")), 11);
+}
+
+static void routes_are_switched_not_before_the_grace_period(void **state)
+{
+	struct bed *b = *state;
+	struct publisher_route r = {.prefix = {.address = bed_address("0.0.0.0")},
+				    .kind = LB_ROUTE_HOP,
+				    .hop = {.ifindex = 3, .mtu = 1500}};
+	const struct lb_routes *routes = b->t->rows.routes;
+
+	publisher_set_routes(b->p, &r, 1, b->now_s);
+	assert_int_equal(b->t->rows.meta->route_set, 1);
+	assert_int_equal(routes->sets[1].route4_n, 1);
+	assert_int_equal(b->t->rows.hops[routes->sets[1].route4[0].hop].ifindex, 3);
+	r.hop.ifindex = 4;
+	publisher_set_routes(b->p, &r, 1, b->now_s + 1);
+	assert_int_equal(b->t->rows.meta->route_set, 1);
+	publisher_sweep_all(b->p, b->now_s + 3);
+	assert_int_equal(b->t->rows.meta->route_set, 0);
+	assert_int_equal(b->t->rows.hops[routes->sets[0].route4[0].hop].ifindex, 4);
+	bed_check(b->p);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bed_setup, bed_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(without_a_hop_no_new_connections),
+		TEST(l2_takes_no_gateway),
+		TEST(a_new_row_takes_the_hop_of_its_address),
+		TEST(routes_are_switched_not_before_the_grace_period),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
