@@ -132,9 +132,6 @@ static void update_backend(struct publisher *p, uint32_t row, const struct model
 		own->is_wanted = true;
 		own->is_clean = false; // whatever this round has seen of it so far
 		p->leaving_n--;
-		// Nobody checked it while it was leaving.
-		if (!p->is_adopting)
-			own->health = HEALTH_UNKNOWN;
 	}
 	own->is_listed = true;
 	own->weight = b->weight;
@@ -313,9 +310,9 @@ void publisher_set_health(struct publisher *p, const char *service,
 		uint32_t row = service_lookup(p, publish_name_hash(service), families[i]);
 		uint32_t backend = row ? backend_lookup(p, row, address, port) : 0;
 
-		// One that is disabled is not checked: this answer is late.
-		if (!backend || backend_is_leaving(p, backend) ||
-		    p->backends[backend].wanted_state == MODEL_DISABLED)
+		// One that is disabled is not checked: this answer is late. One that is leaving is:
+		// it may come back, and its connections are reset if it dies.
+		if (!backend || p->backends[backend].wanted_state == MODEL_DISABLED)
 			continue;
 		p->backends[backend].health = (uint8_t)health;
 		backend_set_flags(p, backend);

@@ -208,9 +208,7 @@ int publisher_adopt(struct publisher *p, const struct model *m, uint32_t now_s, 
 	rc = publisher_check(p, m, e);
 	if (rc)
 		return rc;
-	p->is_adopting = true;
 	rc = publisher_apply(p, m, now_s, e);
-	p->is_adopting = false;
 	if (!rc)
 		hops_retire_unnamed(p);
 	return rc;

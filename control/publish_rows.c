@@ -351,8 +351,8 @@ void backend_set_flags(struct publisher *p, uint32_t row)
 	const struct pub_backend *own = &p->backends[row];
 	uint32_t flags = 0;
 
-	if (!backend_is_live(p, row) || !own->is_wanted)
-		return; // one that leaves stays what it was
+	if (!backend_is_live(p, row))
+		return;
 	if (own->wanted_state == MODEL_DISABLED || (s->has_check && own->health == HEALTH_DOWN))
 		flags = LB_BACKEND_DOWN | (s->keeps ? 0 : LB_BACKEND_RESET);
 	if (b->flags == flags)

@@ -119,7 +119,6 @@ struct publisher {
 	uint32_t *wanted;
 	uint32_t *dirty; // [service_n]: rows whose ring must be looked through
 	uint32_t dirty_n;
-	bool is_adopting;
 	uint32_t held; // publisher_hold() calls open
 	uint32_t lookups_n, leaving_n, retired_backends_n, retired_services_n, retired_hops_n;
 	uint32_t earliest_deadline_s;

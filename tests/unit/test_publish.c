@@ -173,6 +173,32 @@ static void a_leaving_backend_is_cut_at_its_deadline(void **state)
 	settle(b);
 }
 
+// lbd goes on checking what is leaving.
+static void what_is_leaving_is_judged_and_keeps_its_health(void **state)
+{
+	struct bed *b = *state;
+	struct model_backend gone = b->m->services[0].backends[2];
+	uint32_t row = bed_backend(b, "web", "10.0.0.3"), slots = bed_slots(b, row);
+
+	b->m->services[0].check.type = MODEL_CHECK_TCP;
+	bed_apply(b);
+	model_del_backend(&b->m->services[0], &gone.address, gone.port);
+	bed_apply(b);
+	assert_int_equal(model_add_backend(&b->m->services[0], &gone), 0);
+	bed_apply(b);
+	assert_int_equal(bed_slots(b, row), slots);
+	model_del_backend(&b->m->services[0], &gone.address, gone.port);
+	bed_apply(b);
+	set_health(b, "10.0.0.3", HEALTH_DOWN);
+	assert_int_equal(b->p->backends[row].settled_n, 0);
+	assert_int_equal(b->t->rows.backends[row].flags, LB_BACKEND_DOWN | LB_BACKEND_RESET);
+	assert_int_equal(model_add_backend(&b->m->services[0], &gone), 0);
+	bed_apply(b);
+	assert_int_equal(bed_slots(b, row), 0);
+	set_health(b, "10.0.0.3", HEALTH_UP);
+	assert_int_equal(bed_slots(b, row), slots);
+}
+
 static void a_replaced_service_gets_rows_of_its_own(void **state)
 {
 	struct bed *b = *state;
@@ -334,6 +360,7 @@ int main(void)
 		TEST(nobody_left_and_back),
 		TEST(a_removed_backend_leaves_and_its_row_is_used_again),
 		TEST(a_leaving_backend_is_cut_at_its_deadline),
+		TEST(what_is_leaving_is_judged_and_keeps_its_health),
 		TEST(a_replaced_service_gets_rows_of_its_own),
 		TEST(a_vip_moves_between_services),
 		TEST(replies_wait_for_the_service_that_is_left),

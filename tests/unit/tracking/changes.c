@@ -80,7 +80,7 @@ static void list(struct world *w, struct model_service *s, struct choice *c)
 				  .state = world_chance(w, 90) ? MODEL_ENABLED : MODEL_DRAIN};
 
 	c->is_listed = true;
-	c->is_cut = c->has_deadline = false;
+	c->is_cut = c->has_deadline = c->left_disabled = false;
 	assert_int_equal(model_add_backend(s, &b), 0);
 	apply(w);
 }
@@ -101,7 +101,8 @@ static void unlist(struct world *w, uint32_t service, struct choice *c)
 	struct model_service *s = world_service(w, service);
 
 	// If it comes back under another lbd, that one cannot tell why it was marked down.
-	c->is_told |= model_lookup_backend(s, &c->address, 80)->state == MODEL_DISABLED;
+	c->left_disabled = model_lookup_backend(s, &c->address, 80)->state == MODEL_DISABLED;
+	c->is_told |= c->left_disabled;
 	c->is_listed = false;
 	c->has_deadline = true;
 	c->deadline_s = w->now_s + PUBLISH_LEAVE_DEFAULT_S;
@@ -261,7 +262,7 @@ static void tell(struct world *w, uint32_t service, struct choice *c)
 	struct model_service *s = world_service(w, service);
 	const struct model_backend *b = model_lookup_backend(s, &c->address, 80);
 
-	if (!b || b->state == MODEL_DISABLED)
+	if (b ? b->state == MODEL_DISABLED : c->left_disabled)
 		return; // nobody checks it
 	// Up is known to the clients when it is done, down before it begins.
 	c->is_told |= c->is_dead;

@@ -39,6 +39,7 @@ struct choice {
 	bool is_dead;	// and so will checks say
 	bool is_told;	// what the publisher was told last: down
 	bool is_cut;
+	bool left_disabled; // it was disabled when it was removed: nobody checks it
 	bool has_deadline;
 	uint32_t deadline_s;
 	bool has_hop;
