@@ -198,6 +198,8 @@ static int read_event(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_OK;
 }
 
+// After an overrun the kernel throws away events, without saying so again, until the socket is
+// empty: what is read before then may be old before its events could come.
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -206,12 +208,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	for (int i = 0; i < RECEIVES_MAX; i++) {
 		ssize_t len = mnl_socket_recvfrom(n->events, buf, sizeof(buf));
 
-		if (len < 0 && (errno == ENOBUFS || errno == ENOSPC))
-			netlink_set_stale(n, NETLINK_ALL);
-		else if (len <= 0)
-			return;
-		else
+		if (len > 0) {
 			mnl_cb_run(buf, len, 0, 0, read_event, n);
+		} else if (len < 0 && (errno == ENOBUFS || errno == ENOSPC)) {
+			n->is_overrun = true;
+		} else {
+			if (n->is_overrun)
+				netlink_set_stale(n, NETLINK_ALL);
+			n->is_overrun = false;
+			return;
+		}
 	}
 }
 

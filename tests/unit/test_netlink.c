@@ -304,6 +304,23 @@ static void test_other_mac_when_stale(void **state)
 	assert_true(await(is_far, s));
 }
 
+// More events than the socket holds while lbd is busy elsewhere: what is lost is read anew.
+static void test_overrun(void **state)
+{
+	struct seen *s = watch("10.1.0.2");
+
+	assert_true(await(is_far, s));
+	run("for i in $(seq 8000); do echo route replace 10.80.$((i / 250)).$((i %% 250))/32 dev "
+	    "nl0; done | ip -batch -");
+	run("ip -n %s link set nl1 address 02:00:00:00:00:09", far_ns);
+	run("ip neigh flush dev nl0");
+	run("awk '$9 > 0 && NR > 1 { lost = 1 } END { exit !lost }' /proc/net/netlink");
+	assert_true(await(is_other_mac, s));
+	run("ip -n %s link set nl1 address 02:00:00:00:00:02", far_ns);
+	run("ip route flush root 10.80.0.0/16; ip neigh flush dev nl0");
+	assert_true(await(is_far, s));
+}
+
 static void test_link_down_and_up(void **state)
 {
 	struct seen *s = watch("10.1.0.2");
@@ -424,6 +441,7 @@ int main(void)
 		TEST(test_own_address_is_no_hop),
 		TEST(test_other_mac_after_flush),
 		TEST(test_other_mac_when_stale),
+		TEST(test_overrun),
 		TEST(test_link_down_and_up),
 		TEST(test_routes),
 		TEST(test_direct_prefix_wins),
