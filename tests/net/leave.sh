@@ -59,6 +59,12 @@ unbroken "b4 leaving"
 expect "b4 is listed still" is_listed 4
 expect "b4 keeps the connections that it has" report web '.servers.b4.held > 0'
 
+lbctl backend add web 10.1.0.14:8080 >/dev/null
+await 20 "b4, added again while it leaves, gets new connections" \
+	report web '.servers.b4.since_new_s | . >= 0 and . < 0.5'
+unbroken "b4 added again"
+lbctl backend remove web 10.1.0.14:8080 >/dev/null
+
 lbctl backend remove web 10.1.0.13:8080 --timeout 6s >/dev/null
 unbroken "b3 leaving"
 await 30 "b3 goes after its timeout, though it has connections" is_gone 3
