@@ -126,6 +126,16 @@ static void write_key(struct publisher *p, struct lb_index_entry *e,
 	publish_store_bytes(p, e, &key, sizeof(key));
 }
 
+// Before the value: a packet looks for no address whose bit is not set. Bits stay set; a stale one
+// costs packets to that address a look-up.
+static void filter_add(struct publisher *p, const struct lb_address *address)
+{
+	uint32_t bit = lb_index_filter_bit(address);
+	__u64 *word = &p->t->meta->vip_filter[bit / 64];
+
+	publish_store_64(p, word, *word | 1ull << bit % 64);
+}
+
 int64_t index_set(struct publisher *p, struct pub_index *x, const struct lb_address *address,
 		  uint8_t protocol, uint16_t port_be, uint32_t value)
 {
@@ -146,6 +156,8 @@ int64_t index_set(struct publisher *p, struct pub_index *x, const struct lb_addr
 	for (uint32_t line = home; line != n / LB_INDEX_ENTRIES; line = (line + 1) & x->mask)
 		publish_store_8(p, &x->lines[line].entries[0].more, 1);
 	x->entries[n].is_tombstone = false;
+	if (x == &p->service_index)
+		filter_add(p, address);
 	publish_store_32(p, &e->value, value);
 	return n;
 }

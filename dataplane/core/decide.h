@@ -354,9 +354,11 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 {
 	__u32 vip = 0;
 
-	d->service = lb_service_lookup(env, &p->destination, p->protocol, p->destination_port);
-	if (!d->service) {
-		vip = lb_service_lookup(env, &p->destination, 0, 0);
+	if (lb_index_filter_has(lb_meta(env), &p->destination)) {
+		d->service =
+			lb_service_lookup(env, &p->destination, p->protocol, p->destination_port);
+		if (!d->service)
+			vip = lb_service_lookup(env, &p->destination, 0, 0);
 		if (vip & LB_VIP_ANY_PORT)
 			d->service = lb_service_lookup_rarely(env, &p->destination, p->protocol, 0);
 	}

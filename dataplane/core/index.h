@@ -66,3 +66,23 @@ static __always_inline void lb_index_set_more(struct lb_index_line *lines, __u32
 	for (__u32 i = 0; i < at; i++)
 		*(volatile __u8 *)&lines[(hash + i) & mask].entries[0].more = 1;
 }
+
+// ---- the filter in front of service_index: may this address be a VIP? ----
+
+// The address's bit in meta.vip_filter.
+static __always_inline __u32 lb_index_filter_bit(const struct lb_address *address)
+{
+	__u64 h = address->halves[0] * 0x9e3779b97f4a7c15ull ^
+		  address->halves[1] * 0xc2b2ae3d27d4eb4full;
+
+	return (__u32)(h >> 52) % (LB_VIP_FILTER_WORDS * 64);
+}
+
+// 0: no entry of service_index has this address.
+static __always_inline int lb_index_filter_has(const struct lb_meta *meta,
+					       const struct lb_address *address)
+{
+	__u32 bit = lb_index_filter_bit(address);
+
+	return *(const volatile __u64 *)&meta->vip_filter[bit / 64] >> bit % 64 & 1;
+}

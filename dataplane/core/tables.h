@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 1
+#define LB_LAYOUT_VERSION 2
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.
@@ -56,6 +56,12 @@ struct lb_tunnel_source {
 	__u32 pad[7];
 };
 
+// Replies come from few addresses and go to very many: what decides that a destination is no VIP
+// must stay in the cache. 512 bytes tell it for nearly all; the index, which is far bigger, is read
+// for the rest (measured: without it a reply to one of a million clients costs thrice that to a
+// single one).
+#define LB_VIP_FILTER_WORDS 64
+
 struct lb_meta {
 	__u64 magic;
 	__u32 layout_version;
@@ -77,6 +83,8 @@ struct lb_meta {
 	__u32 pad[13];
 	struct lb_tunnel_source source4; // outer IPv4
 	struct lb_tunnel_source source6; // outer IPv6
+	// Live words: a bit for each address that was a VIP since the tables were made (index.h).
+	__u64 vip_filter[LB_VIP_FILTER_WORDS];
 };
 
 // ---- routes: one row. Written by lbd, read by the replies of nat. ----

@@ -204,13 +204,29 @@ static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint
 	die(f->line, "the index is full");
 }
 
+static void filter_add(struct filling *f)
+{
+	struct filling ahead = *f;
+	char *copy = strdup(f->words);
+	struct lb_address address;
+	uint32_t bit;
+
+	ahead.words = copy;
+	next_address(&ahead, &address);
+	free(copy);
+	bit = lb_index_filter_bit(&address);
+	f->t->meta->vip_filter[bit / 64] |= 1ull << bit % 64;
+}
+
 static void put_index(struct filling *f)
 {
+	filter_add(f);
 	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, false);
 }
 
 static void put_index_far(struct filling *f)
 {
+	filter_add(f);
 	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, true);
 }
 
