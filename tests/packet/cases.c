@@ -204,29 +204,24 @@ static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint
 	die(f->line, "the index is full");
 }
 
-static void filter_add(struct filling *f)
+// Says of an address that it may be a VIP, whether it is one or not.
+static void put_filter(struct filling *f)
 {
-	struct filling ahead = *f;
-	char *copy = strdup(f->words);
 	struct lb_address address;
 	uint32_t bit;
 
-	ahead.words = copy;
-	next_address(&ahead, &address);
-	free(copy);
+	next_address(f, &address);
 	bit = lb_index_filter_bit(&address);
 	f->t->meta->vip_filter[bit / 64] |= 1ull << bit % 64;
 }
 
 static void put_index(struct filling *f)
 {
-	filter_add(f);
 	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, false);
 }
 
 static void put_index_far(struct filling *f)
 {
-	filter_add(f);
 	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, true);
 }
 
@@ -344,6 +339,7 @@ static const struct {
 	{"entry", put_entry},
 	{"index", put_index},
 	{"index-far", put_index_far},
+	{"filter", put_filter},
 	{"reverse", put_reverse},
 	{"route4", put_route4},
 	{"route6", put_route6},

@@ -38,6 +38,9 @@ def kernels():
                     ETHER / ip(CLIENT[family], vip) / echo / Raw(PAYLOAD), "vip_icmp")
         out += case(f"ICMP to no VIP is the kernel's (IPv{family})",
                     ETHER / ip(CLIENT[family], STRANGER[family]) / echo, "not_vip")
+        out += case(f"no VIP, though the filter says that it may be one (IPv{family})",
+                    ETHER / ip(CLIENT[family], STRANGER[family]) / l4(TCP, 40000, 80), "not_vip",
+                    setup=[f"filter {address(STRANGER[family])}"])
         out += case(f"UDP to no VIP is the kernel's (IPv{family})",
                     ETHER / ip(CLIENT[family], STRANGER[family]) / l4(UDP, 40000, 80), "not_vip")
     out += case("another port of a VIP that is the host's address is the host's",
@@ -184,7 +187,7 @@ def crowded_index():
     """The look-up goes on behind a line that says so, and ends where none does."""
     nat = SERVICES["nat", 4, TCP]
     away = [f"index-far {address('203.0.113.77')} {TCP} 80 {nat.row} {at}" for at in (7,)]
-    vip = [f"index {address('203.0.113.77')} 0 0 1"]
+    vip = [f"index {address('203.0.113.77')} 0 0 1", f"filter {address('203.0.113.77')}"]
     packet = (ETHER / ip(CLIENT[4], "203.0.113.77") / l4(TCP, 40000, 80) / Raw(PAYLOAD))
     out = dropped("a service that stands seven lines behind its own is found (and has no backend)",
                   packet, "no_backend", nat, setup=[*away, *vip, nat.ring(0, 0)])

@@ -5,7 +5,7 @@
 # the test's own namespace (run_xdp.c makes these routes), and for the native core the
 # answer that stands in the case.
 from case import ETHER, PAYLOAD, Ether, Raw, case, ip, l4, to_client
-from world import CLIENT, DIRECT, HOP, HOPS, RETIRED, SERVICES, TCP, UDP, Hop, prefix_line
+from world import CLIENT, DIRECT, HOP, HOPS, RETIRED, SERVICES, TCP, UDP, Hop, address, prefix_line
 
 LINK = Hop(40, 10, 1400)  # the interface behind the kernel's routes
 
@@ -38,6 +38,8 @@ def by_mirrored_routes():
                            service.b)
         tcp = SERVICES["nat", family, TCP]
         v = f"(IPv{family})"
+        out += replied(f"a reply to a client of whom the filter says that it may be a VIP {v}",
+                       reply(tcp.a), tcp.a, setup=[f"filter {address(CLIENT[family])}"])
         out += replied(f"a backend's RST {v}", reply(tcp.a, flags="RA"), tcp.a, rst=1)
         out += lost(f"a reply with TTL 1 {v}", reply(tcp.a, ttl=1), "ttl", tcp)
         big = 1500 - (40 if family == 4 else 60) + 1

@@ -133,7 +133,7 @@ class Service:
     def lines(self):
         lines = [self.line(), self.ring(self.a.row, self.a.row), self.a.line(), self.b.line(),
                  f"index {address(self.vip)} {self.protocol} {self.port} {self.row}",
-                 f"index {address(self.vip)} 0 0 {self.vip_bits}"]
+                 f"index {address(self.vip)} 0 0 {self.vip_bits}", f"filter {address(self.vip)}"]
         if self.mode == NAT:
             lines += [f"reverse {address(b.address)} {self.protocol} {b.port} {b.row}"
                       for b in (self.a, self.b)]
