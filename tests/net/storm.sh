@@ -4,7 +4,8 @@
 # Random changes, one upon the other, of backends that have connections, while lbd
 # is killed again and again, also in the middle of a change. No connection breaks,
 # and in the end the tables show what the services say. SLUICE_CHANGES sets how many,
-# SLUICE_SEED repeats a run (but for when the kills hit).
+# SLUICE_SEED repeats a run (but for when the kills hit), SLUICE_IDLE is the idle time:
+# as short as it is by default, slots settle in between.
 
 . "$(dirname "$0")/lib.sh"
 isolate "$@"
@@ -19,7 +20,7 @@ for i in 1 2 3 4 5 6; do
 done
 lbd_configure
 lbd_start
-expect "services applied" lbctl apply - <<'END'
+expect "services applied" lbctl apply - <<END
 services:
   - name: web
     vips: [203.0.113.10]
@@ -27,7 +28,7 @@ services:
     port: 80
     mode: nat
     ring: 1021
-    idle_timeout: 15m
+    idle_timeout: ${SLUICE_IDLE:-4s}
     check: {type: tcp, interval: 1s, timeout: 1s}
     backends:
       - {address: 10.1.0.11, port: 8080}
