@@ -77,10 +77,8 @@ static bool add_wanted(const struct publisher_backend_view *view, void *arg)
 	w->addresses[w->addresses_n++] = view->address;
 	if (!s || strcmp(s->name, view->service))
 		s = w->service = model_lookup_service(w->model, view->service);
-	// What leaves is not checked, and is unknown when it is added again (publish.c); and of a
-	// service that is gone no check is known.
-	if (s && s->check.type != MODEL_CHECK_NONE && view->state != MODEL_DISABLED &&
-	    !view->leaving)
+	// Of a service that is gone no check is known: its leaving backends stay as they are.
+	if (s && s->check.type != MODEL_CHECK_NONE && view->state != MODEL_DISABLED)
 		w->targets[w->targets_n++] = (struct health_target){
 			.service = s->name,
 			.address = view->address,

@@ -65,13 +65,23 @@ await 20 "b4, added again while it leaves, gets new connections" \
 unbroken "b4 added again"
 lbctl backend remove web 10.1.0.14:8080 >/dev/null
 
+# It dies while it leaves: who replaces it resets its connections, long before they or it time out.
+ns_ip b4 link set eth0 down
+await 30 "b4, dead while it leaves: its connections are reset" \
+	report web '.servers.b4.held == 0 and .servers.b4.broken.reset > 0'
+forgive
+unbroken "b4 dead" b4
+let_go web
+hold web --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 240 --new 60
+FORGIVEN=()
+
 lbctl backend remove web 10.1.0.13:8080 --timeout 6s >/dev/null
 unbroken "b3 leaving"
 await 30 "b3 goes after its timeout, though it has connections" is_gone 3
 await 30 "b3's connections are cut" report web '.servers.b3.held == 0'
 unbroken "b3 gone" b3
 let_go web
-await 60 "b4 goes when nothing has gone to it for the idle time" is_gone 4
+await 60 "b4 is gone, for nothing has gone to it for the idle time" is_gone 4
 
 hold web --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 240 --new 60
 lbctl backend remove web 10.1.0.12:8080 --now >/dev/null
