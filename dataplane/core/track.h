@@ -13,30 +13,30 @@
 //  - an entry's word is changed by compare-and-swap against the word that was read.
 // Only an entry that is free, or surely expired, is ever claimed. An established
 // entry's life is its service's, so a packet takes only those of its own ring; the
-// others are lbd's to clear.
+// others are lbd's to clear. A closing entry is read for as long as an established
+// one, for its connection may be half closed and silent (RFC 9293, 3.6: the other
+// side may go on sending); but after LB_CLOSING_S its place may be taken.
 #pragma once
 
 #include "platform.h"
 
 // ---- pure ----
 
-// How long an entry lives after its time. @idle_s: its service's.
+// How long an entry is read after its time. @idle_s: its service's.
 static __always_inline __u32 lb_track_life_s(__u64 word, __u32 idle_s)
 {
-	switch (LB_ENTRY_STATE(word)) {
-	case LB_ENTRY_ESTABLISHED:
-		return idle_s;
-	case LB_ENTRY_CLOSING:
-		return LB_CLOSING_S;
-	default:
-		return LB_EMBRYONIC_S;
-	}
+	return LB_ENTRY_STATE(word) >= LB_ENTRY_ESTABLISHED ? idle_s : LB_EMBRYONIC_S;
+}
+
+static __always_inline __u32 lb_track_age_s(__u64 word, __u32 now_s)
+{
+	return (now_s - LB_ENTRY_TIME(word)) & LB_ENTRY_TIME_MASK;
 }
 
 // Times wrap; one that lies a little ahead (another CPU read the clock later) is not old.
 static __always_inline int lb_track_is_expired(__u64 word, __u32 idle_s, __u32 now_s)
 {
-	__u32 age_s = (now_s - LB_ENTRY_TIME(word)) & LB_ENTRY_TIME_MASK;
+	__u32 age_s = lb_track_age_s(word, now_s);
 
 	return age_s <= LB_IDLE_MAX_S && age_s > lb_track_life_s(word, idle_s);
 }
@@ -61,11 +61,15 @@ struct lb_track_flow {
 	__u32 now_s;
 };
 
-static __always_inline int lb_track_may_claim(__u64 word, const struct lb_track_flow *flow)
+// @closing: one that is closing is in question too, not only free and expired ones.
+static __always_inline int lb_track_may_claim(__u64 word, const struct lb_track_flow *flow,
+					      int closing)
 {
 	if (word == 0)
 		return 1;
-	if (LB_ENTRY_STATE(word) == LB_ENTRY_ESTABLISHED &&
+	if (LB_ENTRY_STATE(word) == LB_ENTRY_CLOSING && closing)
+		return lb_track_is_expired(word, LB_CLOSING_S, flow->now_s);
+	if (LB_ENTRY_STATE(word) >= LB_ENTRY_ESTABLISHED &&
 	    LB_ENTRY_SLOT(word) - flow->ring_offset >= flow->ring_len)
 		return 0;
 	return lb_track_is_expired(word, flow->idle_s, flow->now_s);
@@ -112,11 +116,13 @@ static __always_inline int lb_track_add(struct lb_entry_line *line,
 {
 	const __u64 busy = LB_ENTRY_WORD(0, flow->slot, LB_ENTRY_BUSY, flow->now_s);
 
-	for (int i = 0; i < LB_ENTRIES_PER_LINE; i++) {
-		struct lb_entry *entry = &line->entries[i];
+	// The whole line twice: a closing entry gives its place only where there is no other.
+	for (int i = 0; i < LB_ENTRIES_PER_LINE * 2; i++) {
+		struct lb_entry *entry = &line->entries[i % LB_ENTRIES_PER_LINE];
 		__u64 old = lb_load64(&entry->word);
 
-		if (!lb_track_may_claim(old, flow) || lb_cas64(&entry->word, old, busy) != old)
+		if (!lb_track_may_claim(old, flow, i >= LB_ENTRIES_PER_LINE) ||
+		    lb_cas64(&entry->word, old, busy) != old)
 			continue;
 		lb_store64(&entry->fingerprint, flow->hash);
 		lb_store64(&entry->word, word);

@@ -95,6 +95,8 @@ def with_entry():
                [*moved(s), f.entry(s.a, CLOSING, 3)], [f.entry(s.b, EMBRYONIC)])
     out += tcp("a time that lies ahead (another CPU's clock) is not old", "A", s.b, "tracked",
                [*moved(s), f.entry(s.b, ESTABLISHED, -1)], [f.entry(s.b, ESTABLISHED)])
+    out += tcp("a half-closed connection is found when it was silent for long", "A", s.b, "tracked",
+               [*moved(s), f.entry(s.b, CLOSING, 60)], [f.entry(s.b, ESTABLISHED)])
     out += tcp("an entry is found in the last place of its line", "A", s.b, "tracked",
                [*moved(s), f.entry(s.b, ESTABLISHED, 1, at=3)],
                [f.entry(s.b, ESTABLISHED, at=3)])
@@ -106,7 +108,7 @@ def expired():
     f = Flow(s)
     out = []
     for state, name, life in ((EMBRYONIC, "embryonic", 10), (ESTABLISHED, "established", IDLE),
-                              (CLOSING, "closing", 10)):
+                              (CLOSING, "closing", IDLE)):
         out += tcp(f"an expired {name} entry is a miss", "A", s.a, "settled",
                    [*moved(s), f.entry(s.b, state, life + 1)], [f.stamp()], untracked=1)
         out += tcp(f"a SYN takes the place of an expired {name} entry", "S", s.b, "new",
@@ -134,6 +136,14 @@ def crowded():
     out += tcp("an expired embryonic entry of any service gives its place", "S", s.b, "new",
                [*moved(s), *live, f.stranger(1, EMBRYONIC, 11, slot=3)],
                [f.entry(s.b, EMBRYONIC, at=1)])
+    out += tcp("a closing entry gives its place after 10 s, of any service", "S", s.b, "new",
+               [*moved(s), *live, f.stranger(1, CLOSING, 11, slot=3)],
+               [f.entry(s.b, EMBRYONIC, at=1)])
+    out += tcp("a closing entry keeps its place for 10 s", "S", s.a, "crowded",
+               [*moved(s), *live, f.stranger(1, CLOSING, 10)], [f.stamp()], untracked=1)
+    out += tcp("a closing entry gives its place only where there is no other", "S", s.b, "new",
+               [*moved(s), *live[:3], f.stranger(1, CLOSING, 11)],
+               [f.entry(s.b, EMBRYONIC, at=3)])
     out += tcp("an old entry of another service may live longer: it stays", "S", s.a, "crowded",
                [*moved(s), *live, f.stranger(1, ESTABLISHED, IDLE + 1, slot=3)], [f.stamp()],
                untracked=1)

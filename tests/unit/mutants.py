@@ -50,7 +50,12 @@ MUTANTS = [
     ("a live entry is evicted", CORE + "track.h",
      "return lb_track_is_expired(word, flow->idle_s, flow->now_s);\n}\n\n// The word",
      "return 1;\n}\n\n// The word"),
-    ("entries live too short", CORE + "track.h", "return idle_s;", "return idle_s / 2;"),
+    ("entries live too short", CORE + "track.h", "? idle_s :", "? idle_s / 2 :"),
+    ("closing entries live too short", CORE + "track.h",
+     ">= LB_ENTRY_ESTABLISHED ? idle_s : LB_EMBRYONIC_S",
+     "== LB_ENTRY_ESTABLISHED ? idle_s : LB_EMBRYONIC_S"),
+    ("a closing entry gives its place at once", CORE + "track.h",
+     "lb_track_is_expired(word, LB_CLOSING_S, flow->now_s)", "1"),
     ("an entry of another slot is followed", CORE + "track.h",
      "if (fingerprint != flow->hash || LB_ENTRY_STATE(again) == LB_ENTRY_BUSY ||\n"
      "\t\t    LB_ENTRY_SLOT(again) != flow->slot)",

@@ -39,14 +39,28 @@ void clients_forget(struct world *w, uint32_t service)
 
 static uint32_t life_s(struct world *w, uint32_t service, const struct connection *c)
 {
-	switch (c->state) {
-	case CONNECTION_SYN:
-		return LB_EMBRYONIC_S;
-	case CONNECTION_CLOSING:
-		return LB_CLOSING_S;
-	default:
-		return w->t->rows.services[world_row(w, service)].idle_s;
+	return c->state == CONNECTION_SYN ? LB_EMBRYONIC_S
+					  : w->t->rows.services[world_row(w, service)].idle_s;
+}
+
+// The place of an entry that has been closing for a while may be taken: then, and only then, is a
+// half-closed connection that had one given up.
+static bool has_lost_its_place(struct world *w, const struct connection *c)
+{
+	const struct lb_meta *m = w->t->rows.meta;
+
+	if (c->state != CONNECTION_CLOSING || !c->is_tracked ||
+	    w->now_s - c->heard_s <= LB_CLOSING_S)
+		return false;
+	for (uint32_t i = 0; i < LB_ENTRIES_PER_LINE; i++) {
+		const struct lb_entry_line *line =
+			&w->t->rows.connections[(uint32_t)c->hash & m->connection_mask];
+
+		if (line->entries[i].fingerprint == c->hash &&
+		    LB_ENTRY_BACKEND(line->entries[i].word) == c->row)
+			return false;
 	}
+	return true;
 }
 
 // Without tracking nothing is promised: a connection that moves is one that the client gives up.
@@ -64,7 +78,7 @@ static bool is_live(struct world *w, uint32_t service, uint32_t flow)
 	if (c->state && world_is_udp(service) && !is_promised(w, service))
 		c->state = CONNECTION_NONE;
 	if (c->state && (!world_row(w, service) || w->now_s - c->heard_s > life_s(w, service, c) ||
-			 choice_is_lost(w, service, c->choice)))
+			 choice_is_lost(w, service, c->choice) || has_lost_its_place(w, c)))
 		c->state = CONNECTION_NONE;
 	return c->state != CONNECTION_NONE;
 }
@@ -201,6 +215,8 @@ static void send_packet(struct world *w, uint32_t service, uint32_t flow, enum w
 	check_answer(w, service, flow, "packet", &a);
 	c->heard_s = w->now_s;
 	c->is_seen = true;
+	c->is_tracked = a.is_tracked;
+	c->hash = a.hash;
 	if (c->state)
 		c->state = kind == PACKET_FIN || kind == PACKET_RST ? CONNECTION_CLOSING
 								    : CONNECTION_LIVE;

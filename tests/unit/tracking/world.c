@@ -139,6 +139,7 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 		.is_tracked = d.is_tracked,
 		.reason = d.reason,
 		.entry = d.entry,
+		.hash = d.hash,
 		.slot_word = d.slot_word,
 		.slot = d.slot,
 	};

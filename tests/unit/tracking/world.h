@@ -27,6 +27,8 @@ enum connection_state { CONNECTION_NONE, CONNECTION_SYN, CONNECTION_LIVE, CONNEC
 struct connection {
 	enum connection_state state;
 	bool is_seen;	 // has sent a packet without SYN
+	bool is_tracked; // its last packet found, or made, an entry
+	uint64_t hash;
 	uint32_t choice; // which of its service's backends
 	uint32_t row;
 	uint32_t heard_s;
@@ -73,6 +75,7 @@ struct world_answer {
 	bool is_tracked;
 	enum lb_reason reason;
 	uint64_t entry;
+	uint64_t hash;
 	uint32_t slot_word;
 	uint32_t slot;
 };
