@@ -270,7 +270,7 @@ enum lb_entry_state { LB_ENTRY_BUSY, LB_ENTRY_EMBRYONIC, LB_ENTRY_ESTABLISHED, L
 #define LB_ENTRY_TIME(word) ((__u32)((word) >> 41))
 
 #define LB_EMBRYONIC_S 10
-#define LB_CLOSING_S 10 // after this a closing entry's place may be taken
+#define LB_CLOSING_S 10			       // after this a closing entry's place may be taken
 #define LB_IDLE_MAX_S (LB_ENTRY_TIME_MASK / 2) // times wrap: older than this is not told from newer
 
 #define LB_ENTRIES_PER_LINE 4

@@ -121,7 +121,7 @@ set_layout_version 0x63
 tables_before=$(table_hash meta routes service_index services slots backends hops reverse_index)
 refuse_start "pins of another layout version" "^lbd: .*layout version 99.*lbd --detach" \
 	lbd_run --config "$RUN/lbd.yaml"
-set_layout_version 0x01
+set_layout_version "0x$(sed -n 's/^#define LB_LAYOUT_VERSION //p' "$NET_DIR/../../dataplane/core/tables.h")"
 
 say "a first start that fails leaves nothing"
 ns_ip lb link add own2 type bridge
