@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/core/checksum.h"
+
 static void tell(struct publisher *p)
 {
 	if (p->stored)
@@ -312,6 +314,7 @@ uint32_t backend_add(struct publisher *p, uint32_t service, const struct model_s
 	if (m->mode == LB_MODE_NAT) {
 		bytes.vip = *service_vip(m, s->family);
 		bytes.vip_port = htons(m->port);
+		lb_checksum_set_nat(&bytes);
 	}
 	clear_backend_counters(p, row);
 	publish_store_bytes(p, &p->t->backends[row], &bytes, sizeof(bytes));
@@ -395,6 +398,23 @@ void backend_retire(struct publisher *p, uint32_t row)
 	reverse_release(p, row);
 }
 
+// So that what the service has sent does not shrink when a backend's row is used again.
+static void keep_counters(struct publisher *p, uint32_t row)
+{
+	const struct lb_meta *m = p->t->meta;
+	struct lb_service_counters *sum = &p->t->service_counters[p->t->backends[row].service];
+
+	for (uint32_t cpu = 0; cpu < m->cpu_n; cpu++) {
+		const struct lb_backend_counters *c =
+			&p->t->backend_counters[(size_t)cpu * m->backend_n + row];
+
+		publish_store_64(p, &sum->pkts, sum->pkts + c->pkts);
+		publish_store_64(p, &sum->bytes, sum->bytes + c->bytes);
+		publish_store_64(p, &sum->syns, sum->syns + c->syns);
+	}
+	clear_backend_counters(p, row);
+}
+
 void backend_free(struct publisher *p, uint32_t row)
 {
 	struct pub_service *s = &p->services[p->t->backends[row].service];
@@ -404,6 +424,7 @@ void backend_free(struct publisher *p, uint32_t row)
 		before = *link;
 		link = &p->backends[before].next;
 	}
+	keep_counters(p, row);
 	*link = p->backends[row].next;
 	if (s->last_backend == row)
 		s->last_backend = before;

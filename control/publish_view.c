@@ -123,6 +123,22 @@ void publisher_each_backend(const struct publisher *p, const char *service,
 	}
 }
 
+// What the backends of a service's row got, also those that are retired.
+static void add_sent(const struct publisher *p, uint32_t row, struct lb_service_counters *sum)
+{
+	const struct lb_meta *m = p->t->meta;
+
+	for (uint32_t b = p->services[row].first_backend; b; b = p->backends[b].next)
+		for (uint32_t cpu = 0; cpu < m->cpu_n; cpu++) {
+			const struct lb_backend_counters *c =
+				&p->t->backend_counters[(size_t)cpu * m->backend_n + b];
+
+			sum->pkts += c->pkts;
+			sum->bytes += c->bytes;
+			sum->syns += c->syns;
+		}
+}
+
 int publisher_get_service(const struct publisher *p, const char *service,
 			  struct publisher_service_view *ret)
 {
@@ -142,6 +158,7 @@ int publisher_get_service(const struct publisher *p, const char *service,
 		add_counters((__u64 *)&view.counters,
 			     (const __u64 *)&p->t->service_counters[rows[i]], words,
 			     words * m->service_n, m->cpu_n);
+		add_sent(p, rows[i], &view.counters);
 	}
 	*ret = view;
 	return 0;

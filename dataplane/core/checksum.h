@@ -30,6 +30,13 @@ static __always_inline __u64 lb_checksum_replace_address(__u64 sum, const struct
 	return sum;
 }
 
+// The change taken back: from @sum, of 16 bits, what leads from the new words to the old ones.
+// Never 0, so that it mends as a sum of words does.
+static __always_inline __u64 lb_checksum_reverse(__u16 sum)
+{
+	return 0xffff + (__u64)(__u16)~sum;
+}
+
 // Any sum to 16 bits, carries added back.
 static __always_inline __u16 lb_checksum_fold(__u64 sum)
 {
@@ -43,4 +50,15 @@ static __always_inline __u16 lb_checksum_fold(__u64 sum)
 static __always_inline __u16 lb_checksum_mend(__u16 check, __u64 sum)
 {
 	return (__u16)~lb_checksum_fold(sum + (__u16)~check);
+}
+
+// Fills in what a nat backend's row says of checksums, from its addresses and ports. By whoever
+// makes the row. (IPv4 addresses differ in their last word only, so one sum serves both families.)
+static __always_inline void lb_checksum_set_nat(struct lb_backend *backend)
+{
+	__u64 sum = lb_checksum_replace_address(0, &backend->vip, &backend->address);
+
+	backend->address_sum = lb_checksum_fold(sum);
+	backend->flow_sum =
+		lb_checksum_fold(lb_checksum_replace16(sum, backend->vip_port, backend->port));
 }

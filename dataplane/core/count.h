@@ -8,20 +8,12 @@
 
 #include "decide.h"
 
-static __always_inline void lb_count_service(struct lb_env *env, const struct lb_packet *p,
-					     const struct lb_decision *d)
+static __always_inline void lb_count_service_drop(struct lb_env *env, const struct lb_decision *d)
 {
 	struct lb_service_counters *c = lb_service_counters(env, d->service);
 
-	if (!c)
-		return;
-	if (d->verdict == LB_DROP) {
+	if (c)
 		c->drops++;
-	} else if (!d->is_reply) {
-		c->pkts++;
-		c->bytes += p->frame_len;
-		c->syns += d->is_syn;
-	}
 }
 
 static __always_inline void lb_count_backend(struct lb_env *env, const struct lb_packet *p,
@@ -34,12 +26,15 @@ static __always_inline void lb_count_backend(struct lb_env *env, const struct lb
 	if (d->is_reply) {
 		c->reply_pkts++;
 		c->reply_bytes += p->frame_len;
-		c->reply_rsts += (p->tcp_flags & LB_TCP_RST) != 0;
+		if (p->tcp_flags & LB_TCP_RST)
+			c->reply_rsts++;
 	} else {
 		c->pkts++;
 		c->bytes += p->frame_len;
-		c->syns += d->is_syn;
-		c->untracked += d->is_untracked;
+		if (d->is_syn)
+			c->syns++;
+		if (d->is_untracked)
+			c->untracked++;
 	}
 }
 
@@ -52,6 +47,6 @@ static __always_inline void lb_count(struct lb_env *env, const struct lb_packet 
 		line->pkts[d->reason % LB_REASONS_PER_LINE]++;
 	if (d->verdict == LB_TRANSMIT)
 		lb_count_backend(env, p, d);
-	if (d->service && (d->verdict == LB_DROP || !d->is_reply))
-		lb_count_service(env, p, d);
+	else if (d->verdict == LB_DROP && d->service)
+		lb_count_service_drop(env, d);
 }

@@ -77,15 +77,14 @@ static __always_inline void lb_decide_end(struct lb_decision *d, enum lb_reason 
 	d->verdict = LB_REASONS_PASS >> reason & 1 ? LB_PASS : LB_DROP;
 }
 
-// RFC 1122, 3.2.1.3; RFC 4291, 2.5.2, 2.5.3, 2.7: no source that could be answered.
+// RFC 1122, 3.2.1.3 (0/8, 127/8, multicast) and RFC 1112, 4 (240/4: reserved, and broadcast); RFC
+// 4291, 2.5.2, 2.5.3, 2.7: no source that could be answered.
 static __always_inline int lb_decide_is_unicast_source(const struct lb_packet *p)
 {
 	if (p->family == 4) {
-		__be32 source = p->source.words[3];
-		__u8 first = (__u8)source;
+		__u8 first = (__u8)p->source.words[3];
 
-		return (first < 224 || first >= 240) && first != 127 && source != 0 &&
-		       source != 0xffffffff;
+		return first != 0 && first < 224 && first != 127;
 	}
 	return p->source.bytes[0] != 0xff &&
 	       (p->source.halves[0] != 0 ||

@@ -16,10 +16,17 @@ static __always_inline __u32 lb_index_port_protocol(__be16 port, __u8 protocol)
 	return (__u32)port | (__u32)protocol << 16;
 }
 
+// What the hashes of an address have in common: a packet computes it once for the filter, the index
+// and its flow's hash (hash.h).
+static __always_inline __u64 lb_index_mix(__u64 half0, __u64 half1)
+{
+	return half0 * 0x9e3779b97f4a7c15ull ^ half1 * 0xc2b2ae3d27d4eb4full;
+}
+
 // The key's first line is this & mask.
 static __always_inline __u32 lb_index_hash_words(__u64 half0, __u64 half1, __u32 port_protocol)
 {
-	__u64 h = half0 * 0x9e3779b97f4a7c15ull ^ (half1 ^ port_protocol) * 0xc2b2ae3d27d4eb4full;
+	__u64 h = lb_index_mix(half0, half1) + port_protocol * 0x165667b19e3779f9ull;
 
 	h ^= h >> 32;
 	h *= 0x9e3779b97f4a7c15ull;
@@ -72,10 +79,8 @@ static __always_inline void lb_index_set_more(struct lb_index_line *lines, __u32
 // The address's bit in meta.vip_filter.
 static __always_inline __u32 lb_index_filter_bit(const struct lb_address *address)
 {
-	__u64 h = address->halves[0] * 0x9e3779b97f4a7c15ull ^
-		  address->halves[1] * 0xc2b2ae3d27d4eb4full;
-
-	return (__u32)(h >> 52) % (LB_VIP_FILTER_WORDS * 64);
+	return (__u32)(lb_index_mix(address->halves[0], address->halves[1]) >> 52) %
+	       (LB_VIP_FILTER_WORDS * 64);
 }
 
 // 0: no entry of service_index has this address.

@@ -30,35 +30,24 @@ static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u64 sum)
 	}
 }
 
-// Puts @to in the place of the address at @at. Returns what that adds to the sum.
-static __always_inline __u64 lb_rewrite_address(__u8 *at, __u8 family, const struct lb_address *to)
+static __always_inline void lb_rewrite_put_address(__u8 *at, __u8 family,
+						   const struct lb_address *address)
 {
-	struct lb_address from;
-
 	if (family == 4) {
-		__be32 from4 = lb_get32(at);
-
-		lb_put32(at, to->words[3]);
-		return lb_checksum_replace32(0, from4, to->words[3]);
+		lb_put32(at, address->words[3]);
+	} else {
+		lb_put64(at, address->halves[0]);
+		lb_put64(at + 8, address->halves[1]);
 	}
-	from.halves[0] = lb_get64(at);
-	from.halves[1] = lb_get64(at + 8);
-	lb_put64(at, to->halves[0]);
-	lb_put64(at + 8, to->halves[1]);
-	return lb_checksum_replace_address(0, &from, to);
 }
 
-// Puts @to in the place of the port at @at, then mends the checksum of the TCP or UDP header; @sum:
-// what changed before it. A UDP packet without checksum (0) stays so; one whose checksum becomes 0
-// says 0xffff (RFC 768).
-static __always_inline void lb_rewrite_l4(const struct lb_packet *p, __be16 *at, __be16 to,
-					  __u64 sum)
+// Mends the checksum of the TCP or UDP header by @sum. A UDP packet without checksum (0) stays so;
+// one whose checksum becomes 0 says 0xffff (RFC 768).
+static __always_inline void lb_rewrite_l4_check(const struct lb_packet *p, __u64 sum)
 {
 	__u16 *check_at = (void *)p->l4_check;
 	__u16 check;
 
-	sum = lb_checksum_replace16(sum, *at, to);
-	*at = to;
 	if (p->protocol == LB_IP_UDP && *check_at == 0)
 		return;
 	check = lb_checksum_mend(*check_at, sum);
@@ -67,16 +56,16 @@ static __always_inline void lb_rewrite_l4(const struct lb_packet *p, __be16 *at,
 	*check_at = check;
 }
 
-// To a backend: destination address and port.
+// To a backend: destination address and port. Its row knows what checksums change by.
 static __always_inline void lb_rewrite_nat_request(const struct lb_packet *p,
 						   const struct lb_backend *backend)
 {
 	struct lb_udp_header *ports = (void *)p->l4;
-	__u64 sum = lb_rewrite_address(p->l3 + (p->family == 4 ? 16 : 24), p->family,
-				       &backend->address);
 
-	lb_rewrite_ttl(p, sum);
-	lb_rewrite_l4(p, &ports->destination, backend->port, sum);
+	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 16 : 24), p->family, &backend->address);
+	lb_rewrite_ttl(p, backend->address_sum);
+	ports->destination = backend->port;
+	lb_rewrite_l4_check(p, backend->flow_sum);
 }
 
 // To a client: source address and port become the VIP's.
@@ -84,8 +73,9 @@ static __always_inline void lb_rewrite_nat_reply(const struct lb_packet *p,
 						 const struct lb_backend *backend)
 {
 	struct lb_udp_header *ports = (void *)p->l4;
-	__u64 sum = lb_rewrite_address(p->l3 + (p->family == 4 ? 12 : 8), p->family, &backend->vip);
 
-	lb_rewrite_ttl(p, sum);
-	lb_rewrite_l4(p, &ports->source, backend->vip_port, sum);
+	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 12 : 8), p->family, &backend->vip);
+	lb_rewrite_ttl(p, lb_checksum_reverse(backend->address_sum));
+	ports->source = backend->vip_port;
+	lb_rewrite_l4_check(p, lb_checksum_reverse(backend->flow_sum));
 }

@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 2
+#define LB_LAYOUT_VERSION 1
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.
@@ -235,7 +235,10 @@ struct lb_backend {
 	__u32 flags;	 // live word: bits of enum lb_backend_flag
 	__u32 state;	 // live word: enum lb_row_state; a packet drops on a retired row
 	__u32 retired_s; // lbd's own
-	__u32 pad;
+	// nat: what checksums change by when the VIP and its port become the backend's
+	// (checksum.h).
+	__u16 address_sum; // addresses
+	__u16 flow_sum;	   // addresses and ports
 };
 
 // ---- hops: immutable once named. Row 0 is "unresolved". Written by lbd. ----
@@ -285,21 +288,23 @@ struct lb_entry_line {
 };
 
 // ---- counters: rows per CPU, row cpu * n + i. Written by packets, without ----
-// atomics: a CPU writes its own rows only. lbd sums, and never writes one that a
+// atomics: a CPU writes its own rows only. lbd sums, and never writes a word that a
 // packet can reach.
 
+// What was sent is counted at the backend alone, for each counter costs every packet; a service has
+// sent what its backends got, and what lbd adds here when the row of one is freed.
 struct lb_service_counters {
-	__u64 pkts;  // sent to a backend
-	__u64 bytes; // of these, Ethernet frames as they came in
-	__u64 syns;  // of these, SYNs: new connections
-	__u64 drops; // for this service, and dropped
+	__u64 pkts; // of freed backends, as below: written by lbd, in the first CPU's row
+	__u64 bytes;
+	__u64 syns;
+	__u64 drops; // for this service, and dropped: written by packets
 	__u64 pad[4];
 };
 
 struct lb_backend_counters {
-	__u64 pkts;
-	__u64 bytes;
-	__u64 syns;
+	__u64 pkts;	 // sent to it
+	__u64 bytes;	 // of these, Ethernet frames as they came in
+	__u64 syns;	 // of these, SYNs: new connections
 	__u64 untracked; // went here as `settled`, without an entry
 	__u64 reply_pkts;
 	__u64 reply_bytes;

@@ -77,8 +77,7 @@ def to_client(service, packet, hop=None):
 
 
 def count_backend(backend, frame_len, syn=0, untracked=0):
-    return [f"count-service {backend.service.row} 1 {frame_len} {syn} 0",
-            f"count-backend {backend.row} 1 {frame_len} {syn} {untracked} 0 0 0"]
+    return [f"count-backend {backend.row} 1 {frame_len} {syn} {untracked} 0 0 0"]
 
 
 def case(sentence, packet, reason, out=None, ifindex=0, setup=(), then=()):

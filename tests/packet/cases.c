@@ -143,6 +143,8 @@ static void put_backend(struct filling *f)
 	b->hop = (uint32_t)next_number(f);
 	b->flags = (uint32_t)next_number(f);
 	b->state = (uint32_t)next_number(f);
+	b->address_sum = (uint16_t)next_number(f);
+	b->flow_sum = (uint16_t)next_number(f);
 }
 
 // Slots OFFSET to OFFSET + LEN say WORD.

@@ -19,8 +19,9 @@ KNOWN, OF_HOST, ANY_PORT = 1, 2, 4
 LOOKUP, HOP, DIRECT = 0, 1, 2
 
 
-def siphash(key, message, c=1, d=3):
-    """SipHash-c-d (Aumasson, Bernstein 2012), byte by byte as the paper has it."""
+def siphash(key, message, c=1, d=3, fixed=False):
+    """SipHash-c-d (Aumasson, Bernstein 2012), byte by byte as the paper has it; `fixed`: of whole
+    words, without the word for the length."""
 
     def rotl(x, b):
         return (x << b | x >> (64 - b)) & M64
@@ -41,7 +42,8 @@ def siphash(key, message, c=1, d=3):
             v[1] = rotl(v[1], 17) ^ v[2]
             v[2] = rotl(v[2], 32)
 
-    padded = message + bytes(-(len(message) + 1) % 8) + bytes([len(message) & 255])
+    padded = message if fixed else (
+        message + bytes(-(len(message) + 1) % 8) + bytes([len(message) & 255]))
     for i in range(0, len(padded), 8):
         m = int.from_bytes(padded[i:i + 8], "little")
         v[3] ^= m
@@ -58,10 +60,13 @@ assert siphash(KEY, b"", 2, 4) == 0x726FDB47DD0E0E31
 
 
 def flow_hash(source, destination, source_port, destination_port, protocol):
-    return siphash(KEY, ipaddress.ip_address(source).packed
-                   + ipaddress.ip_address(destination).packed
-                   + source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big")
-                   + bytes([protocol]))
+    vip = bytes.fromhex(address(destination))
+    mix = (int.from_bytes(vip[:8], "little") * 0x9E3779B97F4A7C15
+           ^ int.from_bytes(vip[8:], "little") * 0xC2B2AE3D27D4EB4F) & M64
+    message = (ipaddress.ip_address(source).packed
+               + source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big"))
+    return siphash((KEY[0] ^ mix ^ protocol, KEY[1]), message + bytes(-len(message) % 8),
+                   fixed=True)
 
 
 def address(text):
@@ -103,7 +108,17 @@ class Backend:
         s = self.service
         return (f"backend {self.row} {address(self.address)} {address(s.vip)} {self.port} {s.port}"
                 f" {s.mode} {self.family} {s.protocol} {s.row}"
-                f" {self.hop.row if hop is None else hop} {flags} {state}")
+                f" {self.hop.row if hop is None else hop} {flags} {state}"
+                f" {self.sum(s.vip)} {self.sum(s.vip, s.port, self.port)}")
+
+    def sum(self, vip, *ports):
+        """What a checksum changes by (RFC 1624, one's complement, words as they lie in memory)."""
+        before, after = (bytes.fromhex(address(a)) for a in (vip, self.address))
+        if ports:
+            before, after = (a + port.to_bytes(2, "big") for a, port in zip((before, after), ports))
+        return sum(65535 - int.from_bytes(before[i:i + 2], "little")
+                   + int.from_bytes(after[i:i + 2], "little")
+                   for i in range(0, len(before), 2)) % 65535 or 65535
 
 
 class Service:

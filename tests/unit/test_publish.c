@@ -135,6 +135,7 @@ static void a_removed_backend_leaves_and_its_row_is_used_again(void **state)
 {
 	struct bed *b = *state;
 	struct lb_address gone = bed_address("10.0.0.3");
+	struct publisher_service_view shown;
 	uint32_t row = bed_backend(b, "web", "10.0.0.3"), slots = bed_slots(b, row);
 
 	model_del_backend(&b->m->services[0], &gone, 8080);
@@ -144,8 +145,17 @@ static void a_removed_backend_leaves_and_its_row_is_used_again(void **state)
 	assert_int_equal(b->p->backends[row].settled_n, slots);
 	publisher_sweep_all(b->p, b->now_s);
 	assert_int_equal(b->t->rows.backends[row].state, LB_ROW_LIVE);
+	b->t->rows.backend_counters[row].pkts = 7;
+	b->t->rows.service_counters[b->t->rows.backends[row].service].drops = 2;
+	assert_int_equal(publisher_get_service(b->p, "web", &shown), 0);
+	assert_int_equal(shown.counters.pkts, 7);
 	settle(b);
 	assert_int_equal(b->t->rows.backends[row].state, LB_ROW_FREE);
+	// What it got stays the service's.
+	assert_int_equal(b->t->rows.backend_counters[row].pkts, 0);
+	assert_int_equal(publisher_get_service(b->p, "web", &shown), 0);
+	assert_int_equal(shown.counters.pkts, 7);
+	assert_int_equal(shown.counters.drops, 2);
 }
 
 static void a_leaving_backend_is_cut_at_its_deadline(void **state)
