@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "control/tables_list.h"
+#include "dataplane/core/hash.h"
 
 static uint32_t round_up_pow2(uint32_t n)
 {
@@ -49,6 +50,7 @@ void tables_size(const struct settings *s, const uint64_t hash_key[2], uint32_t 
 	m.connection_mask =
 		round_up_pow2(max_u32(s->limits.connections / LB_ENTRIES_PER_LINE, 1)) - 1;
 	memcpy(m.hash_key, hash_key, sizeof(m.hash_key));
+	lb_hash_expand_key(m.hash_key, m.flow_keys);
 	*ret_meta = m;
 }
 

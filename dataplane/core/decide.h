@@ -191,7 +191,7 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 		lb_decide_end(d, LB_REASON_SOURCE);
 		return;
 	}
-	d->hash = lb_hash_flow(lb_meta(env)->hash_key, p);
+	d->hash = lb_hash_flow(lb_meta(env)->flow_keys, p);
 	d->slot = lb_slot_of(service, d->hash);
 	line = lb_slot_line(env, d->slot / LB_SLOTS_PER_LINE);
 	if (!line) {

@@ -62,6 +62,9 @@ struct lb_tunnel_source {
 // single one).
 #define LB_VIP_FILTER_WORDS 64
 
+// Of the flow hash: for each half of it, up to three pairs of words and a constant (hash.h).
+#define LB_FLOW_KEYS 16
+
 struct lb_meta {
 	__u64 magic;
 	__u32 layout_version;
@@ -75,11 +78,11 @@ struct lb_meta {
 	__u32 service_mask;    // lines in `service_index` - 1; lines are a power of two
 	__u32 reverse_mask;    // lines in `reverse_index` - 1
 	__u32 connection_mask; // lines in `connections` - 1
-	__u64 hash_key[2];     // SipHash key, fixed when the tables are made
-	// The first line is full here: all that a packet to a VIP reads of meta, but a tunnel's
-	// source.
-	__u64 generation; // live word: the model's generation that the tables show
-	__u32 route_set;  // live word: 0 or 1, the half of `routes` in use
+	__u64 hash_key[2];     // the secret key, fixed when the tables are made
+	// The first line is full here.
+	__u64 flow_keys[LB_FLOW_KEYS]; // expanded from hash_key
+	__u64 generation;	       // live word: the model's generation that the tables show
+	__u32 route_set;	       // live word: 0 or 1, the half of `routes` in use
 	__u32 pad[13];
 	struct lb_tunnel_source source4; // outer IPv4
 	struct lb_tunnel_source source6; // outer IPv6

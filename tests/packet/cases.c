@@ -84,6 +84,8 @@ static void put_key(struct filling *f)
 {
 	f->t->meta->hash_key[0] = next_number(f);
 	f->t->meta->hash_key[1] = next_number(f);
+	for (size_t i = 0; i < LB_FLOW_KEYS; i++)
+		f->t->meta->flow_keys[i] = next_number(f);
 }
 
 static void put_source(struct filling *f, struct lb_tunnel_source *source)

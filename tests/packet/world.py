@@ -19,9 +19,8 @@ KNOWN, OF_HOST, ANY_PORT = 1, 2, 4
 LOOKUP, HOP, DIRECT = 0, 1, 2
 
 
-def siphash(key, message, c=1, d=3, fixed=False):
-    """SipHash-c-d (Aumasson, Bernstein 2012), byte by byte as the paper has it; `fixed`: of whole
-    words, without the word for the length."""
+def siphash(key, message, c=2, d=4):
+    """SipHash-c-d (Aumasson, Bernstein 2012), byte by byte as the paper has it."""
 
     def rotl(x, b):
         return (x << b | x >> (64 - b)) & M64
@@ -42,8 +41,7 @@ def siphash(key, message, c=1, d=3, fixed=False):
             v[1] = rotl(v[1], 17) ^ v[2]
             v[2] = rotl(v[2], 32)
 
-    padded = message if fixed else (
-        message + bytes(-(len(message) + 1) % 8) + bytes([len(message) & 255]))
+    padded = message + bytes(-(len(message) + 1) % 8) + bytes([len(message) & 255])
     for i in range(0, len(padded), 8):
         m = int.from_bytes(padded[i:i + 8], "little")
         v[3] ^= m
@@ -59,14 +57,26 @@ assert siphash(KEY, bytes(range(15)), 2, 4) == 0xA129CA6149BE45E5
 assert siphash(KEY, b"", 2, 4) == 0x726FDB47DD0E0E31
 
 
+FLOW_KEYS = [siphash(KEY, i.to_bytes(8, "little")) for i in range(16)]
+
+
 def flow_hash(source, destination, source_port, destination_port, protocol):
+    """Pair-multiply-shift (Thorup 2015) for each half, then MurmurHash3's finalizer."""
     vip = bytes.fromhex(address(destination))
     mix = (int.from_bytes(vip[:8], "little") * 0x9E3779B97F4A7C15
-           ^ int.from_bytes(vip[8:], "little") * 0xC2B2AE3D27D4EB4F) & M64
-    message = (ipaddress.ip_address(source).packed
-               + source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big"))
-    return siphash((KEY[0] ^ mix ^ protocol, KEY[1]), message + bytes(-len(message) % 8),
-                   fixed=True)
+           ^ int.from_bytes(vip[8:], "little") * 0xC2B2AE3D27D4EB4F) & M64 ^ protocol
+    words = [int.from_bytes(ipaddress.ip_address(source).packed[i:i + 4], "little")
+             for i in range(0, ipaddress.ip_address(source).max_prefixlen // 8, 4)]
+    ports = int.from_bytes(source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big"),
+                           "little")
+    pairs = [(words[-1], ports)] + ([(words[0], words[1]), (words[2], 0)] if words[1:] else [])
+    halves = [keys[6] + sum((keys[2 * i] + odd) * (keys[2 * i + 1] + even)
+                            for i, (even, odd) in enumerate(pairs))
+              for keys in (FLOW_KEYS[:8], FLOW_KEYS[8:])]
+    h = ((halves[0] >> 32 & 0xFFFFFFFF) << 32 | halves[1] >> 32 & 0xFFFFFFFF) + mix & M64
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        h = (h ^ h >> 33) * factor & M64
+    return h ^ h >> 33
 
 
 def address(text):
@@ -197,7 +207,7 @@ def prefix_line(prefix, kind, hop=0):
 
 
 def world_lines():
-    lines = [f"now {NOW}", f"key {KEY[0]:#x} {KEY[1]:#x}",
+    lines = [f"now {NOW}", f"key {KEY[0]:#x} {KEY[1]:#x} {' '.join(map(hex, FLOW_KEYS))}",
              f"source4 {address('192.0.2.64')} {bytes(15).hex()}3f",
              f"source6 {address('2001:db8:7::')} {bytes(8).hex()}{'ff' * 8}"]
     lines += [hop.line() for hop in HOPS.values()]

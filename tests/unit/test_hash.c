@@ -41,10 +41,18 @@ static void test_published(void **state)
 	assert_true(sip(1, 2, 4) == 0x74f839c593dc67fdull);
 	assert_true(sip(8, 2, 4) == 0x93f5f5799a932462ull);
 	// SipHash-1-3: the vectors of Rust's core library.
-	assert_true(sip(0, LB_SIP_C, LB_SIP_D) == 0xabac0158050fc4dcull);
-	assert_true(sip(1, LB_SIP_C, LB_SIP_D) == 0xc9f49bf37d57ca93ull);
-	assert_true(sip(7, LB_SIP_C, LB_SIP_D) == 0xd3927d989bb11140ull);
-	assert_true(sip(8, LB_SIP_C, LB_SIP_D) == 0x369095118d299a8eull);
+	assert_true(sip(0, 1, 3) == 0xabac0158050fc4dcull);
+	assert_true(sip(1, 1, 3) == 0xc9f49bf37d57ca93ull);
+	assert_true(sip(7, 1, 3) == 0xd3927d989bb11140ull);
+	assert_true(sip(8, 1, 3) == 0x369095118d299a8eull);
+}
+
+static uint64_t hash_flow(const __u64 secret[2], const struct lb_packet *p)
+{
+	__u64 keys[LB_FLOW_KEYS];
+
+	lb_hash_expand_key(secret, keys);
+	return lb_hash_flow(keys, p);
 }
 
 static struct lb_packet flow(const char *source, const char *destination, uint16_t source_port,
@@ -77,12 +85,12 @@ static void test_flows(void **state)
 		uint8_t protocol;
 		uint64_t hash; // world.py: flow_hash()
 	} vectors[] = {
-		{"198.51.100.7", "203.0.113.10", 40000, 80, 6, 0xc932dd878fccd378},
-		{"0.0.0.0", "255.255.255.255", 0, 65535, 17, 0x6b734c68147e1538},
-		{"192.0.2.1", "192.0.2.2", 1, 2, 6, 0x95ec06524512cdd7},
-		{"2001:db8:c::7", "2001:db8:53::10", 40000, 80, 6, 0x9c30c7704e272d44},
+		{"198.51.100.7", "203.0.113.10", 40000, 80, 6, 0x3efb3ced7a6138aa},
+		{"0.0.0.0", "255.255.255.255", 0, 65535, 17, 0xb301db62a64043f2},
+		{"192.0.2.1", "192.0.2.2", 1, 2, 6, 0x419ea058b41861ff},
+		{"2001:db8:c::7", "2001:db8:53::10", 40000, 80, 6, 0x94bcf37203380692},
 		{"::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535, 0, 17,
-		 0x7057fa1cec6fbede},
+		 0x6ac360b3a0d8f52f},
 	};
 
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
@@ -90,7 +98,7 @@ static void test_flows(void **state)
 			flow(vectors[i].source, vectors[i].destination, vectors[i].source_port,
 			     vectors[i].destination_port, vectors[i].protocol);
 
-		assert_true(lb_hash_flow(key, &p) == vectors[i].hash);
+		assert_true(hash_flow(key, &p) == vectors[i].hash);
 	}
 }
 
@@ -151,13 +159,15 @@ static void check_even(const char *source, const char *destination, pattern_fn p
 	uint32_t *slots = calloc(service.ring_len, sizeof(*slots));
 	uint32_t *lines = calloc(LINES_N, sizeof(*lines));
 	struct lb_packet p = flow(source, destination, 40000, 80, 6);
+	__u64 keys[LB_FLOW_KEYS];
 
+	lb_hash_expand_key(key, keys);
 	for (uint32_t i = 0; i < FLOWS_N; i++) {
 		uint64_t hash;
 		uint32_t slot;
 
 		pattern(&p, i);
-		hash = lb_hash_flow(key, &p);
+		hash = lb_hash_flow(keys, &p);
 		slot = lb_slot_of(&service, hash);
 		assert_in_range(slot, 160, 160 + 16380);
 		slots[slot - 160]++;
@@ -187,22 +197,22 @@ static void test_every_bit_counts(void **state)
 
 	for (int f = 0; f < 2; f++) {
 		struct lb_packet p = flow(ends[f][0], ends[f][1], 40000, 80, 6);
-		uint64_t hash = lb_hash_flow(key, &p);
+		uint64_t hash = hash_flow(key, &p);
 		uint8_t *fields[] = {p.source.bytes, p.destination.bytes};
 
-		assert_in_range(__builtin_popcountll(hash ^ lb_hash_flow(other_key, &p)), 12, 52);
+		assert_in_range(__builtin_popcountll(hash ^ hash_flow(other_key, &p)), 12, 52);
 		for (int bit = 0; bit < 2 * 128; bit++) {
 			uint8_t *byte = &fields[bit / 128][bit % 128 / 8];
 
 			if (p.family == 4 && bit % 128 < 96)
 				continue;
 			*byte ^= (uint8_t)(1 << bit % 8);
-			assert_in_range(__builtin_popcountll(hash ^ lb_hash_flow(key, &p)), 12, 52);
+			assert_in_range(__builtin_popcountll(hash ^ hash_flow(key, &p)), 12, 52);
 			*byte ^= (uint8_t)(1 << bit % 8);
 		}
 		for (int bit = 0; bit < 16; bit++) {
 			p.source_port ^= (__be16)(1 << bit);
-			assert_in_range(__builtin_popcountll(hash ^ lb_hash_flow(key, &p)), 12, 52);
+			assert_in_range(__builtin_popcountll(hash ^ hash_flow(key, &p)), 12, 52);
 			p.source_port ^= (__be16)(1 << bit);
 		}
 	}
