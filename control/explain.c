@@ -98,7 +98,7 @@ static void read_slot(struct lb_tables *t, const struct lb_decision *d, uint32_t
 	ret->has_entry = true;
 	ret->entry_backend = LB_ENTRY_BACKEND(d->entry);
 	ret->entry_state = LB_ENTRY_STATE(d->entry);
-	ret->entry_age_s = (now_s - LB_ENTRY_TIME(d->entry)) & LB_ENTRY_TIME_MASK;
+	ret->entry_age_s = lb_track_age_s(d->entry, now_s);
 	if (ret->entry_age_s > LB_IDLE_MAX_S)
 		ret->entry_age_s = 0; // used a moment ago, by a later clock than ours
 }

@@ -28,6 +28,7 @@ static __always_inline __u32 lb_track_life_s(__u64 word, __u32 idle_s)
 	return LB_ENTRY_STATE(word) >= LB_ENTRY_ESTABLISHED ? idle_s : LB_EMBRYONIC_S;
 }
 
+// Seconds since an entry's time, modulo its 23 bits.
 static __always_inline __u32 lb_track_age_s(__u64 word, __u32 now_s)
 {
 	return (now_s - LB_ENTRY_TIME(word)) & LB_ENTRY_TIME_MASK;
