@@ -340,7 +340,52 @@ struct lb_reason_line {
 	X(backend_counters, struct lb_backend_counters, (__u64)m->cpu_n * m->backend_n)            \
 	X(reason_counters, struct lb_reason_line, (__u64)m->cpu_n *LB_REASON_LINES)
 
+// ---- workers, ports: of the DPDK dataplane, whose tables are one file. ----
+// One row a worker, a line of its own. Written by the worker (but pid and ports: by lb-dpdk before
+// it starts); read by lbd, which learns from it who stalls, and which rows nobody reads any more.
+
+enum lb_worker_state {
+	LB_WORKER_NONE,	   // no such worker
+	LB_WORKER_RUNNING, // reads tables; whoever reads none any more begins another loop
+	LB_WORKER_OFFLINE, // sleeps, or has ended: reads none before it says running
+};
+
+struct lb_worker {
+	__u64 loops; // live word: bursts asked for since it started
+	__u32 state; // live word: enum lb_worker_state
+	__u32 pid;
+	__u64 ports; // a bit per row of `ports` whose packets it takes
+	__u32 cpu;
+	__u32 pad[9];
+};
+
+// One row a port that DPDK has. Written by lb-dpdk, but for ifindex: by lbd.
+enum lb_port_state { LB_PORT_NONE, LB_PORT_PROBED };
+
+#define LB_PORT_MAX 32
+#define LB_PORT_NAME_MAX 39
+
+struct lb_port {
+	char name[LB_PORT_NAME_MAX + 1]; // as DPDK calls it: "0000:03:00.0", "net_af_xdp0"
+	__u8 mac[6];
+	__u8 is_up; // live: the link
+	__u8 pad8;
+	__u32 state;   // live word: enum lb_port_state; the rest holds while it is PROBED
+	__u32 mtu;     // bytes of an IP packet that the port takes
+	__u32 ifindex; // live word: the interface that stands for it in the kernel; 0: none yet
+	__u32 pad;
+};
+
+// What the file has behind LB_TABLES, in the same form. The file: one table after another, each at
+// a multiple of LB_FILE_ALIGN bytes. Its first bytes are the row of meta, from which all else
+// follows.
+#define LB_FILE_TABLES(X)                                                                          \
+	X(workers, struct lb_worker, m->cpu_n)                                                     \
+	X(ports, struct lb_port, LB_PORT_MAX)
+#define LB_FILE_ALIGN 4096
+
 #define LB_TABLE_IS_LINES(name, type, rows)                                                        \
 	_Static_assert(sizeof(type) % LB_LINE_BYTES == 0, #name ": rows are whole lines");
 LB_TABLES(LB_TABLE_IS_LINES)
+LB_FILE_TABLES(LB_TABLE_IS_LINES)
 #undef LB_TABLE_IS_LINES
