@@ -64,9 +64,11 @@ lbd_configure()
 	END
 }
 
+# LBD_PROGRAM is lbd, or another build of it.
+LBD_PROGRAM=$BUILD/lbd
 lbd_start()
 {
-	spawn lb lbd "$BUILD/lbd" --config "$RUN/lbd.yaml"
+	spawn lb lbd "$LBD_PROGRAM" --config "$RUN/lbd.yaml"
 	LBD=$SPAWNED
 	await 20 "lbd answers" lbd_is_ready
 }
@@ -88,11 +90,28 @@ program_id()
 	bpftool -j prog show pinned "$RUN/bpf/lbd/lb_xdp" | jq '.id'
 }
 
+# The kernel's hash of its instructions.
+program_tag()
+{
+	bpftool -j prog show pinned "$RUN/bpf/lbd/lb_xdp" | jq -r '.tag'
+}
+
 link_ids()
+{
+	links_show .id
+}
+
+# The programs that run behind the links.
+link_programs()
+{
+	links_show .prog_id
+}
+
+links_show()
 {
 	local link
 	for link in "$RUN"/bpf/lbd/link_*; do
-		bpftool -j link show pinned "$link" | jq '.id'
+		bpftool -j link show pinned "$link" | jq "$1"
 	done
 }
 

@@ -160,24 +160,31 @@ change_backends()
 	unbroken "enable"
 }
 
+# upgrade SIGNAL PROGRAM SENTENCE: lbd ends by SIGNAL, and PROGRAM comes in its place.
+upgrade()
+{
+	local signal=$1 program=$2 sentence=$3 id tag links
+	say "in the middle of a transition: lbd ends, by $signal, and comes back: $sentence"
+	lbd_stop "$signal"
+	unbroken "no lbd"
+	id=$(program_id)
+	tag=$(program_tag)
+	links=$(link_ids)
+	LBD_PROGRAM=$program
+	lbd_start
+	expect "the program has another id than $id: $(program_id)" test "$(program_id)" != "$id"
+	expect "it is made of other instructions: tag $tag is now $(program_tag)" \
+		test "$(program_tag)" != "$tag"
+	expect "it is what the links run" test "$(link_programs | sort -u)" = "$(program_id)"
+	expect "the links are the same ones" test "$(link_ids)" = "$links"
+	unbroken "$sentence"
+}
+
 change_daemon()
 {
-	local program links
 	backend drain 1
-	say "in the middle of a transition: lbd ends, by TERM"
-	lbd_stop TERM
-	unbroken "no lbd"
-	lbd_start
-	unbroken "lbd again"
-	say "and by KILL"
-	lbd_stop KILL
-	unbroken "no lbd"
-	program=$(program_id)
-	links=$(link_ids)
-	lbd_start
-	unbroken "lbd again"
-	expect "the program is another one" test "$(program_id)" != "$program"
-	expect "the links are the same ones" test "$(link_ids)" = "$links"
+	upgrade TERM "$BUILD/tests/net/lbd_rebuilt" "another build"
+	upgrade KILL "$BUILD/lbd" "the build before"
 	backend enable 1
 	await 20 "b1 gets new connections" gets_new 1
 	unbroken "enable"
