@@ -170,6 +170,7 @@ upgrade()
 	id=$(program_id)
 	tag=$(program_tag)
 	links=$(link_ids)
+	# shellcheck disable=SC2034 # lbd_start reads it
 	LBD_PROGRAM=$program
 	lbd_start
 	expect "the program has another id than $id: $(program_id)" test "$(program_id)" != "$id"
