@@ -108,19 +108,29 @@ static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, __u32 ho
 	return LB_REASON_NONE;
 }
 
-// To the backend that was chosen: what hinders it? LB_REASON_NONE: nothing.
-static __always_inline enum lb_reason
-lb_decide_backend(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
+// Reads the row of the backend that was chosen. LB_REASON_NONE, or what hinders.
+static __always_inline enum lb_reason lb_decide_backend(struct lb_env *env, struct lb_decision *d)
 {
-	const struct lb_backend *backend = lb_backend_row(env, d->backend);
-	enum lb_reason reason;
+	const struct lb_backend *backend;
 
+	if (d->backend == 0)
+		return LB_REASON_NO_BACKEND;
+	backend = lb_backend_row(env, d->backend);
 	if (!backend || backend->state != LB_ROW_LIVE)
 		return LB_REASON_BACKEND_GONE;
 	d->row = backend;
 	d->mode = backend->mode;
 	d->hop = *(const volatile __u32 *)&backend->hop;
-	reason = lb_decide_hop(env, d->hop, &d->link);
+	return LB_REASON_NONE;
+}
+
+// From the row of the backend out of the interface. LB_REASON_NONE, or what hinders.
+static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const struct lb_packet *p,
+						     struct lb_decision *d)
+{
+	const struct lb_backend *backend = d->row;
+	enum lb_reason reason = lb_decide_hop(env, d->hop, &d->link);
+
 	if (reason != LB_REASON_NONE)
 		return reason;
 	if (backend->mode == LB_MODE_IPIP) {
@@ -136,13 +146,10 @@ lb_decide_backend(struct lb_env *env, const struct lb_packet *p, struct lb_decis
 static __always_inline void lb_decide_to_backend(struct lb_env *env, const struct lb_packet *p,
 						 struct lb_decision *d, enum lb_reason reason)
 {
-	enum lb_reason hindrance;
+	enum lb_reason hindrance = lb_decide_backend(env, d);
 
-	if (d->backend == 0) {
-		lb_decide_end(d, LB_REASON_NO_BACKEND);
-		return;
-	}
-	hindrance = lb_decide_backend(env, p, d);
+	if (hindrance == LB_REASON_NONE)
+		hindrance = lb_decide_link(env, p, d);
 	if (hindrance != LB_REASON_NONE) {
 		lb_decide_end(d, hindrance);
 		return;
@@ -150,10 +157,11 @@ static __always_inline void lb_decide_to_backend(struct lb_env *env, const struc
 	lb_decide_transmit(d, reason);
 }
 
-// The slot asks for tracking, or the service does.
-static __always_inline void lb_decide_tracked(struct lb_env *env, const struct lb_packet *p,
-					      const struct lb_service *service,
-					      struct lb_decision *d)
+// The slot asks for tracking, or the service does. Chooses the backend; returns the reason.
+static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
+							const struct lb_packet *p,
+							const struct lb_service *service,
+							struct lb_decision *d)
 {
 	struct lb_choice choice = {
 		.flow = {.hash = d->hash,
@@ -172,35 +180,55 @@ static __always_inline void lb_decide_tracked(struct lb_env *env, const struct l
 	d->entry = choice.entry;
 	d->is_tracked = choice.is_tracked;
 	d->is_untracked = choice.is_untracked;
-	lb_decide_to_backend(env, p, d, choice.reason);
+	return choice.reason;
+}
+
+// A sound TCP or UDP packet for d->service: finds its flow's slot. Returns the service's row; NULL
+// where the walk ended.
+static __always_inline const struct lb_service *
+lb_decide_slot(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
+{
+	const struct lb_service *service = lb_service_row(env, d->service);
+
+	if (!service) {
+		lb_decide_end(d, LB_REASON_NO_SERVICE);
+		return 0;
+	}
+	d->is_syn = lb_packet_is_syn(p);
+	if (!lb_decide_is_unicast_source(p)) {
+		lb_decide_end(d, LB_REASON_SOURCE);
+		return 0;
+	}
+	d->hash = lb_hash_flow(lb_meta(env)->flow_keys, p);
+	d->slot = lb_slot_of(service, d->hash);
+	return service;
+}
+
+// Reads it. Returns 0 where the walk ended.
+static __always_inline int lb_decide_slot_word(struct lb_env *env, struct lb_decision *d)
+{
+	const struct lb_slot_line *line = lb_slot_line(env, d->slot / LB_SLOTS_PER_LINE);
+
+	if (!line) {
+		lb_decide_end(d, LB_REASON_NO_BACKEND);
+		return 0;
+	}
+	d->slot_word = lb_slot_read(line, d->slot);
+	return 1;
 }
 
 // A sound TCP or UDP packet for a service.
 static __always_inline void lb_decide_service(struct lb_env *env, const struct lb_packet *p,
 					      struct lb_decision *d)
 {
-	const struct lb_service *service = lb_service_row(env, d->service);
-	const struct lb_slot_line *line;
+	const struct lb_service *service = lb_decide_slot(env, p, d);
 
-	if (!service) {
-		lb_decide_end(d, LB_REASON_NO_SERVICE);
+	if (!service || !lb_decide_slot_word(env, d))
 		return;
-	}
-	d->is_syn = lb_packet_is_syn(p);
-	if (!lb_decide_is_unicast_source(p)) {
-		lb_decide_end(d, LB_REASON_SOURCE);
-		return;
-	}
-	d->hash = lb_hash_flow(lb_meta(env)->flow_keys, p);
-	d->slot = lb_slot_of(service, d->hash);
-	line = lb_slot_line(env, d->slot / LB_SLOTS_PER_LINE);
-	if (!line) {
-		lb_decide_end(d, LB_REASON_NO_BACKEND);
-		return;
-	}
-	d->slot_word = lb_slot_read(line, d->slot);
 	if (lb_select_is_tracked(service->tracking, d->slot_word)) {
-		lb_decide_tracked(env, p, service, d);
+		enum lb_reason reason = lb_decide_tracked(env, p, service, d);
+
+		lb_decide_to_backend(env, p, d, reason);
 		return;
 	}
 	d->backend = LB_SLOT_CURRENT(d->slot_word);
@@ -293,11 +321,11 @@ static __always_inline enum lb_reason lb_decide_from_backend(struct lb_env *env,
 	return LB_REASON_NONE;
 }
 
-// A sound TCP or UDP packet for no VIP: a reply in nat, or the kernel's.
-static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_packet *p,
-					    struct lb_decision *d)
+// From backend @row's address and port, by the reverse index (0: no backend's), for no VIP: a reply
+// in nat, or the kernel's.
+static __always_inline void lb_decide_reply_of(struct lb_env *env, const struct lb_packet *p,
+					       __u32 row, struct lb_decision *d)
 {
-	__u32 row = lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port);
 	enum lb_route_kind kind = LB_ROUTE_LOOKUP;
 	enum lb_reason reason = lb_decide_from_backend(env, p, row, d, &kind);
 
@@ -320,6 +348,14 @@ static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_
 		return;
 	}
 	lb_decide_transmit(d, LB_REASON_REPLY);
+}
+
+// A sound TCP or UDP packet for no VIP.
+static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_packet *p,
+					    struct lb_decision *d)
+{
+	lb_decide_reply_of(
+		env, p, lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port), d);
 }
 
 // A packet that is not TCP or UDP, or has a defect: never sent on. Where it has a defect, it ends
@@ -347,8 +383,9 @@ static __always_inline void lb_decide_rest(struct lb_env *env, const struct lb_p
 	lb_decide_end(d, reason == LB_REASON_NONE ? p->defect : reason);
 }
 
-// A sound TCP or UDP packet.
-static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_packet *p,
+// Whom a sound TCP or UDP packet is for: fills d->service, or returns the bits of enum lb_vip of a
+// VIP without such a service; 0: for no VIP.
+static __always_inline __u32 lb_decide_whom(struct lb_env *env, const struct lb_packet *p,
 					    struct lb_decision *d)
 {
 	__u32 vip = 0;
@@ -361,6 +398,15 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 		if (vip & LB_VIP_ANY_PORT)
 			d->service = lb_service_lookup_rarely(env, &p->destination, p->protocol, 0);
 	}
+	return vip;
+}
+
+// A sound TCP or UDP packet.
+static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_packet *p,
+					    struct lb_decision *d)
+{
+	__u32 vip = lb_decide_whom(env, p, d);
+
 	if (d->service)
 		lb_decide_service(env, p, d);
 	else if (vip)
@@ -368,6 +414,12 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 	else
 		lb_decide_reply(env, p, d);
 }
+
+// A driver that takes a burst through each step, and prefetches what the next one reads, calls the
+// steps of lb_decide_sound() itself: lb_decide_whom(), then either lb_decide_slot(),
+// lb_decide_slot_word(), lb_decide_tracked() where lb_select_is_tracked(), lb_decide_backend(),
+// lb_decide_link() and lb_decide_transmit(); or lb_service_lookup_reverse() and
+// lb_decide_reply_of().
 
 // What lb_decide() does, for a frame whose family is known (lb_packet_family()). A driver that
 // calls it in a place of its own for each family, as a constant, has a straight way for each.

@@ -69,6 +69,16 @@ static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct 
 	return lb_index_lookup(env, LB_INDEX_SERVICE, address, protocol, port);
 }
 
+// The line that lb_service_lookup_reverse() reads first: for a driver that prefetches it.
+static __always_inline const struct lb_index_line *
+lb_service_reverse_line(struct lb_env *env, const struct lb_address *address, __u8 protocol,
+			__be16 port)
+{
+	return lb_index_line(env, LB_INDEX_REVERSE,
+			     lb_index_hash(address, protocol, port) &
+				     lb_index_mask(env, LB_INDEX_REVERSE));
+}
+
 // The backend row whose replies in nat come from (address, protocol, port), or 0.
 static __always_inline __u32 lb_service_lookup_reverse(struct lb_env *env,
 						       const struct lb_address *address,

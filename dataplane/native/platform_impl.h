@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "dataplane/core/platform.h"
+#include "dataplane/native/memory.h"
 #include "dataplane/native/native.h"
 
 struct lb_env {
@@ -139,48 +140,4 @@ static __always_inline void lb_route_lookup(struct lb_env *env, const struct lb_
 {
 	env->asked = *query;
 	*ret = env->route;
-}
-
-// ---- memory ----
-
-static __always_inline __u64 lb_load64(const __u64 *p)
-{
-	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
-}
-
-static __always_inline void lb_store64(__u64 *p, __u64 value)
-{
-	__atomic_store_n(p, value, __ATOMIC_RELEASE);
-}
-
-static __always_inline __u64 lb_cas64(__u64 *p, __u64 old, __u64 new)
-{
-	__atomic_compare_exchange_n(p, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-	return old;
-}
-
-static __always_inline __u32 lb_get32(const void *p)
-{
-	__u32 value;
-
-	memcpy(&value, p, sizeof(value));
-	return value;
-}
-
-static __always_inline __u64 lb_get64(const void *p)
-{
-	__u64 value;
-
-	memcpy(&value, p, sizeof(value));
-	return value;
-}
-
-static __always_inline void lb_put32(void *p, __u32 value)
-{
-	memcpy(p, &value, sizeof(value));
-}
-
-static __always_inline void lb_put64(void *p, __u64 value)
-{
-	memcpy(p, &value, sizeof(value));
 }
