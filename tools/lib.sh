@@ -27,7 +27,7 @@ export ROOT BUILD
 		libsystemd-dev libsmartcols-dev libcmocka-dev)
 	packages_net=(iproute2 ethtool nginx-light jq curl tcpdump nftables procps iputils-ping
 		mount python3 util-linux)
-	packages_dpdk=(libdpdk-dev)
+	packages_dpdk=(libdpdk-dev dpdk)
 	packages_unit=(iproute2 jq mount procps python3 python3-scapy util-linux)
 	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)
 	packages_tools=(jq)

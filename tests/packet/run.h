@@ -26,4 +26,4 @@ struct run_executor {
 	void (*stop)(void);
 };
 
-extern const struct run_executor run_native, run_xdp;
+extern const struct run_executor run_native, run_xdp, run_dpdk, run_dpdk_segments;

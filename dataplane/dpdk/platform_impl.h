@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The core's driver for DPDK: the tables as a worker sees them in the mapped file.
+// Found by include path (see core/platform.h); included by walk.c, and by whoever
+// fills a struct lb_env. One env a worker; nothing in it is shared.
+//
+// Sizes never change while tables are mapped, so they are copied beside the pointers
+// by lb_env_init(): no access reads `meta` for them.
+#pragma once
+
+#include <stddef.h>
+
+#include "dataplane/core/platform.h"
+#include "dataplane/native/memory.h"
+#include "dataplane/native/native.h"
+
+// What lb_route_lookup() asks: the worker's FIBs (routes.c), a test's own routes. @routes: its
+// state. Fills *ret whole; ret->reason as core/platform.h says.
+typedef void lb_route_fn(const void *routes, const struct lb_route_query *query,
+			 struct lb_route_answer *ret);
+
+struct lb_env {
+	struct lb_tables tables; // pointers to the mapped tables
+	// This worker's rows of the counters.
+	struct lb_service_counters *service_counters;
+	struct lb_backend_counters *backend_counters;
+	struct lb_reason_line *reason_lines;
+	// Sizes of the tables, as meta has them.
+	__u32 service_n;
+	__u32 backend_n;
+	__u32 hop_n;
+	__u32 slot_lines_n;
+	__u32 service_mask;
+	__u32 reverse_mask;
+	__u32 connection_mask;
+	__u32 now_s; // the clock of this burst: CLOCK_MONOTONIC, seconds
+	lb_route_fn *route;
+	const void *routes;
+};
+
+// @worker: below meta.cpu_n. @tables: mapped, live. Clock and routes stay as they are.
+static inline void lb_env_init(struct lb_env *env, const struct lb_tables *tables, __u32 worker)
+{
+	const struct lb_meta *m = tables->meta;
+
+	env->tables = *tables;
+	env->service_counters = tables->service_counters + (size_t)worker * m->service_n;
+	env->backend_counters = tables->backend_counters + (size_t)worker * m->backend_n;
+	env->reason_lines = tables->reason_counters + (size_t)worker * LB_REASON_LINES;
+	env->service_n = m->service_n;
+	env->backend_n = m->backend_n;
+	env->hop_n = m->hop_n;
+	env->slot_lines_n = m->slot_n / LB_SLOTS_PER_LINE;
+	env->service_mask = m->service_mask;
+	env->reverse_mask = m->reverse_mask;
+	env->connection_mask = m->connection_mask;
+}
+
+static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
+{
+	return env->tables.meta;
+}
+
+static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *env)
+{
+	return &env->tables.routes->sets[*(volatile __u32 *)&env->tables.meta->route_set & 1];
+}
+
+static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
+									 __u32 i)
+{
+	return i <= env->service_mask ? &env->tables.service_index[i] : NULL;
+}
+
+static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
+									 __u32 i)
+{
+	return i <= env->reverse_mask ? &env->tables.reverse_index[i] : NULL;
+}
+
+static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)
+{
+	return i < env->service_n ? &env->tables.services[i] : NULL;
+}
+
+static __always_inline const struct lb_backend *lb_backend_row(struct lb_env *env, __u32 i)
+{
+	return i < env->backend_n ? &env->tables.backends[i] : NULL;
+}
+
+static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32 i)
+{
+	return i < env->hop_n ? &env->tables.hops[i] : NULL;
+}
+
+static __always_inline const struct lb_slot_line *lb_slot_line(struct lb_env *env, __u32 i)
+{
+	return i < env->slot_lines_n ? &env->tables.slots[i] : NULL;
+}
+
+static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env *env, __u32 i)
+{
+	return i < env->slot_lines_n ? &env->tables.slot_times[i] : NULL;
+}
+
+static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, __u32 i)
+{
+	return i <= env->connection_mask ? &env->tables.connections[i] : NULL;
+}
+
+static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
+{
+	return i < env->service_n ? &env->service_counters[i] : NULL;
+}
+
+static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
+{
+	return i < env->backend_n ? &env->backend_counters[i] : NULL;
+}
+
+static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
+{
+	return i < LB_REASON_LINES ? &env->reason_lines[i] : NULL;
+}
+
+// ---- the world outside ----
+
+static __always_inline __u32 lb_now_s(struct lb_env *env)
+{
+	return env->now_s;
+}
+
+static __always_inline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *query,
+					    struct lb_route_answer *ret)
+{
+	env->route(env->routes, query, ret);
+}

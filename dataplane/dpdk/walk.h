@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A burst of packets through the core's walk: what a worker of lb-dpdk does between
+// receiving and sending. It knows mbufs and tables, and nothing of ports and rings, so
+// that tests and benches call it on mbufs in memory. One struct walk a worker, used by
+// its thread alone; no system call, no lock, no allocation.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include "platform_impl.h"
+
+#define WALK_BURST_MAX 32
+
+struct walk {
+	// Filled by the owner: lb_env_init(), route, routes; and now_s before each burst.
+	struct lb_env env;
+};
+
+// Where the packets of a burst are to go; each list in the order in which they came in.
+struct walk_result {
+	unsigned int send_n;
+	unsigned int kernel_n;
+	struct rte_mbuf *send[WALK_BURST_MAX];
+	__u32 ifindex[WALK_BURST_MAX];		 // of send[i]: where it leaves
+	struct rte_mbuf *kernel[WALK_BURST_MAX]; // the kernel's, unchanged
+};
+
+// Takes @n (at most WALK_BURST_MAX) packets through the walk, stage by stage. They belong to it:
+// those in *ret are the caller's again, the others are freed. An mbuf may have several segments;
+// its first one must be writable, and not shared.
+void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct walk_result *ret);
+
+// The same, one packet after the other: what the stages are compared with (tools/bench dpdk).
+void walk_plain(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct walk_result *ret);
