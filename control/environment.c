@@ -23,7 +23,7 @@ static bool has_capability(const struct __user_cap_data_struct data[2], unsigned
 	return data[capability / 32].effective & 1u << capability % 32;
 }
 
-int environment_check_privileges(struct err *e)
+int environment_check_privileges(const struct settings *s, struct err *e)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {};
@@ -32,6 +32,12 @@ int environment_check_privileges(struct err *e)
 	if (syscall(SYS_capget, &header, data))
 		return err_set(e, -errno, "cannot read this process's capabilities: %s",
 			       strerror(errno));
+	if (s->dataplane == SETTINGS_DPDK)
+		return has_capability(data, CAP_NET_ADMIN)
+			       ? 0
+			       : err_set(e, -EPERM,
+					 "needs root, or the capability CAP_NET_ADMIN, to make "
+					 "interfaces");
 	is_admin = has_capability(data, CAP_SYS_ADMIN);
 	if (has_capability(data, CAP_NET_ADMIN) &&
 	    (is_admin || (has_capability(data, CAP_BPF) && has_capability(data, CAP_PERFMON))))
@@ -91,6 +97,8 @@ int environment_lock(const struct settings *s, int ret_fds[2], struct err *e)
 		status = make_dir("state_dir", s->state_dir, 0755, e);
 	if (!status)
 		status = lock_dir("run_dir", s->run_dir, &ret_fds[0], e);
+	if (s->dataplane != SETTINGS_XDP)
+		return status;
 	if (!status)
 		status = pins_make_dirs(s, e);
 	if (!status)

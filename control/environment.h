@@ -7,9 +7,10 @@
 #include "control/err.h"
 #include "control/settings.h"
 
-// Whether this process may load programs and change the network. 0 or -EPERM.
-int environment_check_privileges(struct err *e);
-// Makes run_dir, state_dir and bpffs_dir where they are missing, and locks run_dir and bpffs_dir
-// for this process's life: -EBUSY where another lbd has one. *ret_fds are left to the end of the
-// process; the locks go with it, whatever ends it.
+// Whether this process may change the network, and load programs where the dataplane is one. 0 or
+// -EPERM.
+int environment_check_privileges(const struct settings *s, struct err *e);
+// Makes run_dir, state_dir and, under XDP, bpffs_dir where they are missing, and locks run_dir and
+// bpffs_dir for this process's life: -EBUSY where another lbd has one. *ret_fds are left to the end
+// of the process; the locks go with it, whatever ends it.
 int environment_lock(const struct settings *s, int ret_fds[2], struct err *e);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/dataplane.h"
 #include "control/follow_network.h"
 
 #define SWEEP_BUSY_MS 100
@@ -219,10 +220,7 @@ static void on_links(void *arg)
 {
 	struct lbd *d = arg;
 
-	if (d->xdp) {
-		xdp_refresh(d->xdp);
-		follow_warn_interfaces(d);
-	}
+	dataplane_refresh(d);
 	follow_set_sources(d);
 	follow_set_vips(d);
 	follow_warn_forwarding(d);

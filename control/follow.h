@@ -30,5 +30,3 @@ void follow_model(struct lbd *d);
 // What netlink and health told within the last milliseconds reaches the rings now. Before a change,
 // so that its reply is sent when packets see it.
 void follow_end_burst(struct lbd *d);
-// The interfaces' standing warnings, after they were (re)attached.
-void follow_warn_interfaces(struct lbd *d);

@@ -206,22 +206,3 @@ void follow_warn_network(struct lbd *d)
 	else
 		events_clear_warning(d->events, "network");
 }
-
-void follow_warn_interfaces(struct lbd *d)
-{
-	size_t n = d->settings->interfaces_n;
-	struct xdp_interface_view *views = calloc(n, sizeof(*views));
-	char key[32];
-
-	if (!views)
-		return;
-	xdp_each_interface(d->xdp, views, n);
-	for (size_t i = 0; i < n; i++) {
-		snprintf(key, sizeof(key), "xdp-%s", views[i].name);
-		if (views[i].warning[0])
-			events_set_warning(d->events, key, "%s", views[i].warning);
-		else
-			events_clear_warning(d->events, key);
-	}
-	free(views);
-}

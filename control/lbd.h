@@ -18,13 +18,15 @@
 #include "control/xdp.h"
 
 struct api;
+struct dpdk;
 
 struct lbd {
 	struct event_base *base;
 	struct settings *settings;
 	struct tables *tables;
 	struct publisher *publisher;
-	struct xdp *xdp;
+	struct xdp *xdp;   // NULL: the dataplane is the other one
+	struct dpdk *dpdk; // likewise
 	struct netlink *netlink;
 	struct health *health;
 	struct store *store;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "control/dataplane.h"
 #include "control/environment.h"
 #include "control/pins.h"
 #include "control/start.h"
@@ -67,14 +68,14 @@ static int remove_vips(const struct settings *s, struct err *e)
 static int detach(const struct settings *s, struct err *e)
 {
 	int lock_fds[2] = {-1, -1};
-	int status = environment_check_privileges(e);
+	int status = environment_check_privileges(s, e);
 
-	if (!status)
+	if (!status && s->dataplane == SETTINGS_XDP)
 		status = pins_check(s, e);
 	if (!status)
 		status = environment_lock(s, lock_fds, e);
 	if (!status)
-		status = xdp_detach(s, e);
+		status = dataplane_detach(s, e);
 	if (!status)
 		status = remove_vips(s, e);
 	return status;

@@ -34,6 +34,10 @@ void netlink_close(struct netlink *n);
 // at once (from the loop) where the kernel already knows it.
 int netlink_set_watched(struct netlink *n, const struct lb_address *addresses, size_t addresses_n);
 
+// While @is_cut_off no neighbour that does not answer is given up: nobody could answer. Afterwards
+// each has its time again.
+void netlink_set_cut_off(struct netlink *n, bool is_cut_off);
+
 // How many watched addresses were told as unresolved; *ret_first is one of them, if there is one.
 size_t netlink_count_unresolved(const struct netlink *n, struct lb_address *ret_first);
 

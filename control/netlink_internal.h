@@ -89,6 +89,7 @@ struct netlink {
 	struct event *lookups;	// go on with pending look-ups
 	struct event *retry;	// neighbours without an answer
 	unsigned int stale;	// bits of enum netlink_stale
+	bool is_cut_off;	// netlink_set_cut_off()
 	bool is_overrun;	// events were lost, and `events` is not empty yet
 	uint64_t settled_ms;	// when `settle` last ran
 

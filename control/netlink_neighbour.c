@@ -165,6 +165,8 @@ void netlink_retry_neighbours(struct netlink *n)
 			continue;
 		if (!(v->state & (NUD_INCOMPLETE | NUD_VALID)))
 			resolve(n, v);
+		if (n->is_cut_off)
+			v->give_up_ms = now_ms + HOLD_MS;
 		if (now_ms < v->give_up_ms) {
 			delay_ms = RETRY_FAST_MS;
 			continue;
@@ -175,6 +177,21 @@ void netlink_retry_neighbours(struct netlink *n)
 	}
 	if (delay_ms)
 		start_retry(n, delay_ms);
+}
+
+void netlink_set_cut_off(struct netlink *n, bool is_cut_off)
+{
+	uint64_t give_up_ms = netlink_now_ms() + HOLD_MS;
+	struct netlink_neighbour *v;
+
+	if (n->is_cut_off && !is_cut_off) {
+		LIST_FOREACH(v, &n->neighbours, all)
+		{
+			if (v->give_up_ms)
+				v->give_up_ms = give_up_ms;
+		}
+	}
+	n->is_cut_off = is_cut_off;
 }
 
 int netlink_dump_neighbours(struct netlink *n)

@@ -78,6 +78,12 @@ void publisher_free(struct publisher *p)
 	free(p);
 }
 
+void publisher_set_quiet(struct publisher *p, uint32_t quiet_s)
+{
+	p->quiet_s = quiet_s;
+	p->has_quiet = true;
+}
+
 void publisher_hold(struct publisher *p)
 {
 	p->held++;

@@ -51,6 +51,11 @@ int publisher_set_deadline(struct publisher *p, const char *service,
 			   const struct lb_address *address, uint16_t port, uint32_t deadline_s,
 			   uint32_t now_s);
 
+// A dataplane that tells it: packets that came before @quiet_s are done, later ones may not be.
+// Rows then wait for that too before they are used again. Never called: the grace period alone
+// holds.
+void publisher_set_quiet(struct publisher *p, uint32_t quiet_s);
+
 // Both: no such backend is no error (it has just gone). @backend as the model names it.
 void publisher_set_health(struct publisher *p, const char *service,
 			  const struct lb_address *address, uint16_t port, enum health_state health,

@@ -126,8 +126,7 @@ void hops_free_retired(struct publisher *p)
 	if (!p->retired_hops_n)
 		return;
 	for (uint32_t row = 1; row < p->t->meta->hop_n; row++) {
-		if (!p->hops[row].is_retired ||
-		    !publish_is_past_grace(p->now_s, p->hops[row].retired_s))
+		if (!p->hops[row].is_retired || !publish_is_past_grace(p, p->hops[row].retired_s))
 			continue;
 		map_del(&p->hop_map, hop_hash(&p->t->hops[row]), row);
 		p->hops[row] = (struct pub_hop){0};
@@ -261,7 +260,7 @@ void routes_flush(struct publisher *p)
 	struct lb_route_set *sets = p->t->routes->sets;
 	struct lb_route_set set;
 
-	if (!p->pending_routes || !publish_is_past_grace(p->now_s, p->routes_switched_s))
+	if (!p->pending_routes || !publish_is_past_grace(p, p->routes_switched_s))
 		return;
 	build_routes(p, &set);
 	if (memcmp(&set, &sets[old], sizeof(set))) {

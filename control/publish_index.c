@@ -109,7 +109,7 @@ int64_t index_place(const struct publisher *p, const struct pub_index *x,
 		const struct pub_index_entry *own = &x->entries[n];
 
 		if (!index_entry(x, n)->value && !own->is_reserved &&
-		    (!own->is_tombstone || publish_is_past_grace(p->now_s, own->freed_s)))
+		    (!own->is_tombstone || publish_is_past_grace(p, own->freed_s)))
 			return n;
 	}
 	return -1;

@@ -102,7 +102,9 @@ struct pub_sweep {
 
 struct publisher {
 	struct lb_tables *t;
-	uint32_t now_s; // as last told
+	uint32_t now_s;	  // as last told
+	uint32_t quiet_s; // publisher_set_quiet()
+	bool has_quiet;
 	struct pub_service *services;
 	struct pub_backend *backends;
 	struct pub_hop *hops;
@@ -136,9 +138,11 @@ static inline uint32_t publish_age(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) > 0 ? a - b : 0;
 }
 
-static inline bool publish_is_past_grace(uint32_t now_s, uint32_t since_s)
+// Every packet that could have read what went at @since_s is done.
+static inline bool publish_is_past_grace(const struct publisher *p, uint32_t since_s)
 {
-	return publish_age(now_s, since_s) > PUBLISH_GRACE_S;
+	return publish_age(p->now_s, since_s) > PUBLISH_GRACE_S &&
+	       (!p->has_quiet || publish_age(p->quiet_s, since_s));
 }
 
 // ---- stores (publish_rows.c) ----

@@ -40,6 +40,10 @@ static const struct field interface_keys[] = {
 	 INTERFACE(xdp),
 	 .words = xdp_words,
 	 .help = "auto takes native, or generic with a warning"},
+	{.key = "port",
+	 .type = FIELD_TEXT,
+	 INTERFACE(port),
+	 .help = "dpdk: the port that it stands for, such as 0000:03:00.0; else the next in order"},
 };
 static const struct fields interface_fields = {
 	.list = interface_keys, .n = FIELDS_N(interface_keys), .has_short = true};
@@ -169,6 +173,12 @@ static int check_interfaces(const struct settings *s, struct err *e)
 		if (strpbrk(name, "/: \t\n\v\f\r") || !strcmp(name, ".") || !strcmp(name, ".."))
 			return err_set_field(e, -EINVAL, 0, field,
 					     "\"%s\" cannot be an interface's name", name);
+		if (s->dataplane != SETTINGS_DPDK && s->interfaces[i].port[0]) {
+			snprintf(field, sizeof(field), "interfaces[%zu].port", i);
+			return err_set_field(e, -EINVAL, 0, field,
+					     "is for `dataplane: dpdk` only; with xdp the "
+					     "interface's name says all");
+		}
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(name, s->interfaces[j].name))
 				return err_set_field(e, -EINVAL, 0, field,
@@ -229,9 +239,6 @@ static int check(const struct settings *s, struct err *e)
 {
 	int r = 0;
 
-	if (s->dataplane == SETTINGS_DPDK)
-		return err_set_field(e, -EINVAL, 0, "dataplane",
-				     "dpdk is not built into this lbd yet; use xdp");
 	r = check_interfaces(s, e);
 	if (r == 0 && s->has_source4)
 		r = check_source(&s->source4, 4, e);

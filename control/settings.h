@@ -13,6 +13,7 @@ enum settings_xdp_mode { SETTINGS_XDP_AUTO, SETTINGS_XDP_NATIVE, SETTINGS_XDP_GE
 struct settings_interface {
 	char name[16];
 	enum settings_xdp_mode xdp;
+	char port[LB_PORT_NAME_MAX + 1]; // dpdk: whose packets it carries; "": the next one
 };
 
 struct settings {

@@ -2,7 +2,7 @@
 //
 // The start of lbd, in the order that what is refused is refused before anything is
 // changed: first all that is only looked at (interfaces, the bpf filesystem, the kept
-// services, the pinned tables, whether the program loads), then the tables are made to
+// services, the tables, whether the program loads), then the tables are made to
 // show the model, and only then is the program attached, or swapped for this one.
 #include "control/start.h"
 
@@ -10,21 +10,19 @@
 #include <time.h>
 
 #include "control/api.h"
+#include "control/dataplane.h"
 #include "control/environment.h"
 #include "control/follow.h"
 #include "control/hash_key.h"
-#include "control/pins.h"
 
 // Opens all that the daemon reads and writes; changes none of it, but makes what is not there yet.
 static int open_state(struct lbd *d, int lock_fds[2], struct err *e)
 {
 	uint64_t key[2];
-	int status = environment_check_privileges(e);
+	int status = environment_check_privileges(d->settings, e);
 
 	if (!status)
-		status = pins_check(d->settings, e);
-	if (!status)
-		status = xdp_check(d->settings, e);
+		status = dataplane_check(d->settings, e);
 	if (!status)
 		status = environment_lock(d->settings, lock_fds, e);
 	if (!status)
@@ -34,9 +32,7 @@ static int open_state(struct lbd *d, int lock_fds[2], struct err *e)
 	if (!status)
 		status = hash_key_open(d->settings, key, e);
 	if (!status)
-		status = tables_open(d->settings, key, &d->tables, e);
-	if (!status)
-		status = xdp_load(d->settings, d->tables, &d->xdp, e);
+		status = dataplane_open(d, key, e);
 	return status;
 }
 
@@ -60,7 +56,7 @@ static int publish(struct lbd *d, struct err *e)
 	follow_set_sources(d);
 	status = publisher_adopt(d->publisher, d->model, lbd_now_s(), e);
 	if (!status)
-		status = xdp_attach(d->xdp, e);
+		status = dataplane_attach(d, e);
 	return status;
 }
 
@@ -74,7 +70,9 @@ static int begin_following(struct lbd *d, struct err *e)
 		return status;
 	follow_model(d);
 	follow_warn_network(d);
-	follow_warn_interfaces(d);
+	status = dataplane_watch(d, e);
+	if (status)
+		return status;
 	return api_start(d, &d->api, e);
 }
 
@@ -95,7 +93,7 @@ int start_run(struct lbd *d, struct err *e)
 		struct err unused;
 
 		if (d->tables && !d->tables->is_adopted)
-			xdp_detach(d->settings, &unused);
+			dataplane_detach(d->settings, &unused);
 		return status;
 	}
 	events_add(d->events, "start", NULL, NULL,
@@ -114,10 +112,9 @@ void start_stop(struct lbd *d)
 	follow_free(d->follow);
 	if (d->netlink)
 		netlink_close(d->netlink);
-	xdp_free(d->xdp);
 	if (d->publisher)
 		publisher_free(d->publisher);
-	tables_close(d->tables);
+	dataplane_close(d);
 	if (d->store)
 		store_close(d->store);
 	model_free(d->model);

@@ -97,7 +97,7 @@ static void sweep_slot(struct publisher *p, uint32_t service, uint32_t slot)
 		slot_store(p, service, slot, LB_SLOT_WORD(current, current, 1));
 		return;
 	}
-	if (current == settled && publish_is_past_grace(p->now_s, p->services[service].changed_s))
+	if (current == settled && publish_is_past_grace(p, p->services[service].changed_s))
 		*quiet |= bit;
 }
 
@@ -149,14 +149,14 @@ static void begin_connections(struct publisher *p)
 	for (uint32_t row = 1; row < m->service_n && p->sweep.purges_n; row++)
 		p->services[row].purges_in_round =
 			p->services[row].purges &&
-			publish_is_past_grace(p->now_s, p->services[row].purge_s);
+			publish_is_past_grace(p, p->services[row].purge_s);
 	for (uint32_t row = 1; row < m->backend_n; row++) {
 		struct pub_backend *own = &p->backends[row];
 
 		own->untracked_s = own->untracked_so_far;
 		own->untracked_so_far = 0;
 		own->is_clean = is_swept_row(p, row) && !own->current_n && !own->settled_n &&
-				publish_is_past_grace(p->now_s, own->unnamed_s);
+				publish_is_past_grace(p, own->unnamed_s);
 	}
 }
 
@@ -204,7 +204,7 @@ static void free_services(struct publisher *p)
 	for (uint32_t row = 1; row < m->service_n && p->retired_services_n; row++)
 		if (p->t->services[row].state == LB_ROW_RETIRED &&
 		    !p->services[row].first_backend &&
-		    publish_is_past_grace(p->now_s, p->t->services[row].retired_s))
+		    publish_is_past_grace(p, p->t->services[row].retired_s))
 			service_free(p, row);
 }
 
@@ -229,7 +229,7 @@ static void end_connections(struct publisher *p)
 		if (backend_is_leaving(p, row))
 			backend_retire(p, row);
 		else if (p->t->backends[row].state == LB_ROW_RETIRED &&
-			 publish_is_past_grace(p->now_s, p->t->backends[row].retired_s))
+			 publish_is_past_grace(p, p->t->backends[row].retired_s))
 			backend_free(p, row);
 	}
 	free_services(p);

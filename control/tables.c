@@ -99,6 +99,7 @@ struct tables *tables_new(void)
 	t->n = TABLES_N;
 	for (size_t i = 0; i < sizeof(t->fds) / sizeof(t->fds[0]); i++)
 		t->fds[i] = -1;
+	t->file_fd = -1;
 	return t;
 }
 
@@ -139,5 +140,9 @@ void tables_close(struct tables *t)
 		if (t->fds[i] >= 0)
 			close(t->fds[i]);
 	}
+	if (t->file_start)
+		munmap(t->file_start, t->file_len);
+	if (t->file_fd >= 0)
+		close(t->file_fd);
 	free(t);
 }

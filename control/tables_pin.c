@@ -138,53 +138,6 @@ static int check_shape(int fd, const struct table_shape *shape, struct err *e)
 	return 0;
 }
 
-static int check_limit(const char *field, uint64_t pinned, uint64_t wanted, struct err *e)
-{
-	if (pinned == wanted)
-		return 0;
-	return err_set_field(
-		e, -EINVAL, 0, field,
-		"is %llu, but the pinned tables were made for %llu: set it back, or " PINS_MEND,
-		(unsigned long long)wanted, (unsigned long long)pinned);
-}
-
-// What the pinned meta row says, against what would be made now.
-static int check_meta(const struct lb_meta *pinned, const struct lb_meta *wanted, struct err *e)
-{
-	int status;
-
-	if (pinned->magic != wanted->magic)
-		return err_set(e, -EINVAL, "the pinned tables are not Sluice's; " PINS_MEND);
-	if (pinned->layout_version != wanted->layout_version)
-		return err_set(e, -EINVAL,
-			       "the pinned tables have layout version %u, this lbd has %u: start "
-			       "the lbd that made them, or " PINS_MEND,
-			       pinned->layout_version, wanted->layout_version);
-	status = check_limit("limits.services", (pinned->service_n - 1) / 2,
-			     (wanted->service_n - 1) / 2, e);
-	if (!status)
-		status = check_limit("limits.backends", pinned->backend_n - 1,
-				     wanted->backend_n - 1, e);
-	if (!status)
-		status = check_limit("limits.slots", pinned->slot_n, wanted->slot_n, e);
-	if (!status)
-		status = check_limit("limits.connections",
-				     ((uint64_t)pinned->connection_mask + 1) * LB_ENTRIES_PER_LINE,
-				     ((uint64_t)wanted->connection_mask + 1) * LB_ENTRIES_PER_LINE,
-				     e);
-	if (status)
-		return status;
-	if (pinned->cpu_n != wanted->cpu_n)
-		return err_set(e, -EINVAL,
-			       "the pinned tables count for %u CPUs, this host has %u; " PINS_MEND,
-			       pinned->cpu_n, wanted->cpu_n);
-	if (memcmp(pinned->hash_key, wanted->hash_key, sizeof(wanted->hash_key)))
-		return err_set_field(e, -EINVAL, 0, "hash_key_file",
-				     "holds another key than the pinned tables: put the old key "
-				     "back, or " PINS_MEND);
-	return 0;
-}
-
 // Takes over the pinned maps in t->fds. All checks come before the caller may write.
 static int adopt_all(const struct lb_meta *wanted, const struct table_shape *shapes,
 		     struct tables *t, struct err *e)
@@ -242,7 +195,7 @@ static int take_over(const struct settings *s, const struct lb_meta *meta, struc
 			return status;
 	}
 	if (t->rows.meta && t->rows.meta->state != LB_META_EMPTY) {
-		status = check_meta(t->rows.meta, meta, e);
+		status = tables_check_meta(t->rows.meta, meta, e);
 		if (status)
 			return status;
 	}

@@ -8,25 +8,38 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "control/dataplane.h"
+#include "control/dpdk.h"
+
 #define INTERFACES_MAX 64
+#define WORKERS_MAX 256
 #define NOT_UP_MAX 20 // services that status shows in full; /v1/services has all
 
 static json_t *render_interfaces(const struct lbd *d)
 {
-	struct xdp_interface_view views[INTERFACES_MAX];
-	size_t views_n = d->xdp ? xdp_each_interface(d->xdp, views, INTERFACES_MAX) : 0;
+	struct dataplane_interface all[INTERFACES_MAX];
+	size_t n = dataplane_each_interface(d, all, INTERFACES_MAX);
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < views_n; i++) {
-		const struct xdp_interface_view *v = &views[i];
+	for (size_t i = 0; i < n && i < INTERFACES_MAX; i++)
+		json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s}", "name", all[i].name,
+						      "attached", all[i].attached,
+						      d->dpdk ? "port" : "xdp", all[i].how,
+						      "warning", all[i].warning));
+	return list;
+}
 
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s}", "name", v->name,
-						      "attached", v->attached, "xdp",
-						      !v->attached ? "none"
-						      : v->native  ? "native"
-								   : "generic",
-						      "warning", v->warning));
-	}
+static json_t *render_workers(const struct lbd *d)
+{
+	static const char *const states[] = {"running", "stalled", "gone"};
+	struct dpdk_worker_view all[WORKERS_MAX];
+	size_t n = d->dpdk ? dpdk_each_worker(d->dpdk, all, WORKERS_MAX) : 0;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n && i < WORKERS_MAX; i++)
+		json_array_append_new(
+			list, json_pack("{s:I, s:I, s:s}", "cpu", (json_int_t)all[i].cpu, "process",
+					(json_int_t)all[i].pid, "state", states[all[i].state]));
 	return list;
 }
 
@@ -58,26 +71,27 @@ int api_status_get(struct api_request *r, struct err *e)
 				    (json_int_t)rate_total_pkts(d, LB_DROP));
 
 	return reply_json(r, 200,
-			  json_pack("{s:s, s:s, s:I, s:f, s:o, s:o, s:o, s:o, s:o}", "version",
+			  json_pack("{s:s, s:s, s:I, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 				    LBD_VERSION, "dataplane", dataplane, "generation",
 				    (json_int_t)d->model->generation, "uptime_seconds",
 				    (double)(view_now_ns() - d->started_ns) / 1e9, "interfaces",
-				    render_interfaces(d), "services", render_services(d),
-				    "packets_per_second", rate_render_json(d), "packets", packets,
-				    "warnings", events_render_warnings(d->events)));
+				    render_interfaces(d), "workers", render_workers(d), "services",
+				    render_services(d), "packets_per_second", rate_render_json(d),
+				    "packets", packets, "warnings",
+				    events_render_warnings(d->events)));
 }
 
 // Why this balancer should be given no traffic, into @buf; false: it should.
 static bool find_trouble(struct lbd *d, char *buf, size_t buf_len)
 {
-	struct xdp_interface_view views[INTERFACES_MAX];
-	size_t views_n = d->xdp ? xdp_each_interface(d->xdp, views, INTERFACES_MAX) : 0;
+	struct dataplane_interface all[INTERFACES_MAX];
+	size_t n = dataplane_each_interface(d, all, INTERFACES_MAX);
 	bool is_any_up = false;
 
-	for (size_t i = 0; i < views_n; i++) {
-		if (!views[i].attached) {
+	for (size_t i = 0; i < n && i < INTERFACES_MAX; i++) {
+		if (!all[i].attached) {
 			snprintf(buf, buf_len, "interface %s: the dataplane is not attached to it",
-				 views[i].name);
+				 all[i].name);
 			return true;
 		}
 	}

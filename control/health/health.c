@@ -214,6 +214,13 @@ int health_get(const struct health *h, const char *service, const struct lb_addr
 	return 0;
 }
 
+void health_set_cut_off(struct health *h, bool is_cut_off)
+{
+	if (is_cut_off || h->is_cut_off)
+		h->cut_off_ns = target_now_ns();
+	h->is_cut_off = is_cut_off;
+}
+
 const char *health_get_warning(const struct health *h)
 {
 	return h->warning[0] ? h->warning : NULL;

@@ -8,8 +8,9 @@
 // A backend is probed every interval (+-10 %). `rise` successes in a row make it up,
 // `fall` failures in a row down, also from unknown. While it is unknown it is probed
 // four times as often, the first time within a tenth of the interval (1 s at most).
-// Three things judge nobody: a probe that this host could not make (descriptors, ports,
-// memory), time that lbd did not run, and a change of the checks.
+// Four things judge nobody: a probe that this host could not make (descriptors, ports,
+// memory), time that lbd did not run, a change of the checks, and a failure while this
+// host's own way to the backends is cut off.
 #pragma once
 
 #include <event2/event.h>
@@ -51,6 +52,10 @@ struct health_view {
 // 0 or -ENOENT.
 int health_get(const struct health *h, const char *service, const struct lb_address *address,
 	       uint16_t port, struct health_view *ret);
+
+// While @is_cut_off no failure is counted, nor that of a probe that was under way before: this host
+// reaches nobody, and that is no backend's fault. What is answered counts.
+void health_set_cut_off(struct health *h, bool is_cut_off);
 
 // Why checks cannot be made at present (descriptors, memory), as a sentence for status; NULL: they
 // can. Borrowed until the loop runs again.

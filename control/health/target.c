@@ -7,7 +7,7 @@
 //
 // Time that lbd did not run (SIGSTOP, a starved loop) says nothing of a backend: a
 // deadline that is noticed too late (is_late) is no answer. Nor is it one where this
-// host could not ask at all (PROBE_UNMADE).
+// host could not ask at all (PROBE_UNMADE), or its way to the backends was cut off.
 #include "control/health/target.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #define NS_PER_S 1000000000ull
 #define FIRST_PROBE_MAX_NS NS_PER_S
 
-static uint64_t now_ns(void)
+uint64_t target_now_ns(void)
 {
 	struct timespec ts;
 
@@ -52,7 +52,7 @@ static void target_set_timer(struct target *t, uint64_t delay_ns)
 	struct timeval tv = {.tv_sec = (time_t)(delay_ns / NS_PER_S),
 			     .tv_usec = (suseconds_t)(delay_ns % NS_PER_S / 1000)};
 
-	t->due_ns = now_ns() + delay_ns;
+	t->due_ns = target_now_ns() + delay_ns;
 	// The loop counts from its last wake-up: after long work a timeout would be over at once.
 	event_base_update_cache_time(t->health->env.base);
 	evtimer_add(t->timer, &tv);
@@ -83,7 +83,7 @@ static void target_set_next(struct target *t)
 	uint64_t interval = t->question.interval_ns;
 	uint64_t gap = target_is_unknown(t) ? random_between(interval / 8, interval * 3 / 8)
 					    : random_between(interval * 9 / 10, interval * 11 / 10);
-	uint64_t passed = now_ns() - t->started_ns;
+	uint64_t passed = target_now_ns() - t->started_ns;
 
 	target_set_timer(t, gap > passed ? gap - passed : 0);
 }
@@ -93,7 +93,7 @@ static bool is_late(const struct target *t, uint64_t due_ns)
 {
 	uint64_t slack = min_u64(t->question.timeout_ns, t->question.interval_ns);
 
-	return now_ns() > due_ns + slack;
+	return target_now_ns() > due_ns + slack;
 }
 
 // ---- what follows ----
@@ -114,7 +114,7 @@ static void pair_judge(struct health *h, struct pair *p, enum probe_verdict verd
 	if (p->state == state || p->streak < (is_up ? p->rise : p->fall))
 		return;
 	p->state = state;
-	p->since_ns = now_ns();
+	p->since_ns = target_now_ns();
 	h->changed(h->arg, p->service, &p->address, p->port, state, p->cause);
 }
 
@@ -129,8 +129,16 @@ static void health_note_unmade(struct health *h, enum probe_verdict verdict, con
 		h->warning[0] = 0;
 }
 
+// Whether the way was cut off at any time since the probe began.
+static bool is_cut_off(const struct target *t)
+{
+	return t->health->is_cut_off || t->health->cut_off_ns >= t->started_ns;
+}
+
 static void target_judge(struct target *t, enum probe_verdict verdict, const char *cause)
 {
+	if (verdict == PROBE_DOWN && is_cut_off(t))
+		return;
 	health_note_unmade(t->health, verdict, cause);
 	for (struct pair *p = t->pairs; p; p = p->next)
 		pair_judge(t->health, p, verdict, cause);
@@ -182,7 +190,7 @@ static void target_start(struct target *t)
 		target_set_first(t);
 		return;
 	}
-	t->started_ns = now_ns();
+	t->started_ns = target_now_ns();
 	t->probe = kind_of(t)->start(&h->env, &ask, target_answered, t);
 	if (!t->probe) {
 		target_judge(t, PROBE_UNMADE, "out of memory");

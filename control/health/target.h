@@ -53,8 +53,12 @@ struct health {
 	struct target **targets; // sorted by question_compare
 	size_t targets_n;
 	size_t probes_n, probes_max; // in flight
+	bool is_cut_off;
+	uint64_t cut_off_ns; // when it last was; 0: never
 	char warning[160];
 };
+
+uint64_t target_now_ns(void); // CLOCK_MONOTONIC
 
 // Copies @q. The target is not probed before target_set_first(). NULL: out of memory.
 struct target *target_new(struct health *h, const struct question *q);

@@ -355,8 +355,11 @@ struct lb_worker {
 	__u32 state; // live word: enum lb_worker_state
 	__u32 pid;
 	__u64 ports; // a bit per row of `ports` whose packets it takes
+	// Dropped after their walk: a port's queue, or the way to the kernel, had no room.
+	__u64 unsent_pkts;
+	__u64 unheard_pkts;
 	__u32 cpu;
-	__u32 pad[9];
+	__u32 pad[5];
 };
 
 // One row a port that DPDK has. Written by lb-dpdk, but for ifindex: by lbd.

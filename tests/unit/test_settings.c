@@ -97,7 +97,7 @@ static const struct {
 	{"interfaces:\n  - a/b\n", "interfaces[0].name: \"a/b\" cannot be an interface's name (lbd.yaml:2)"},
 	{"interfaces:\n  - eth0\n  - eth0\n", "interfaces[1].name: eth0 is interfaces[0] already (lbd.yaml:3)"},
 	{"interfaces:\n  - {name: eth0, xdp: offload}\n", "interfaces[0].xdp: must be auto, native or generic, is \"offload\" (lbd.yaml:2)"},
-	{"interfaces: [eth0]\ndataplane: dpdk\n", "dataplane: dpdk is not built into this lbd yet; use xdp (lbd.yaml:2)"},
+	{"interfaces: [{name: eth0, port: net_tap0}]\n", "interfaces[0].port: is for `dataplane: dpdk` only; with xdp the interface's name says all (lbd.yaml:1)"},
 	{"interfaces: [eth0]\nstatedir: /x\n", "statedir: is no known key; did you mean `state_dir`? (lbd.yaml:2)"},
 	{"interfaces: [eth0]\nsource: {ipv4: 2001:db8::2}\n", "source.ipv4: must be of IPv4, is 2001:db8::2/128 (lbd.yaml:2)"},
 	{"interfaces: [eth0]\nsource:\n  ipv6: 10.0.0.2\n", "source.ipv6: must be of IPv6, is 10.0.0.2/32 (lbd.yaml:3)"},

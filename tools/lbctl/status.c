@@ -16,13 +16,38 @@ static void print_interfaces(const json_t *answer)
 	printf("interfaces  ");
 	json_array_foreach (list, i, item)
 		printf("%s%s %s", i ? ", " : "", json_text(item, "name"),
-		       json_flag(item, "attached") ? json_text(item, "xdp") : "NOT ATTACHED");
+		       !json_flag(item, "attached")    ? "NOT ATTACHED"
+		       : json_object_get(item, "port") ? json_text(item, "port")
+						       : json_text(item, "xdp"));
 	printf("%s\n", json_array_size(list) ? "" : "none");
 	json_array_foreach (list, i, item) {
 		if (*json_text(item, "warning"))
 			printf("warning     %s: %s\n", json_text(item, "name"),
 			       json_text(item, "warning"));
 	}
+}
+
+// Of lb-dpdk: "3 running, 1 stalled".
+static void print_workers(const json_t *answer)
+{
+	static const char *const states[] = {"running", "stalled", "gone"};
+	const json_t *list = json_object_get(answer, "workers");
+	int kinds_n = 0;
+	json_t *item;
+	size_t i;
+
+	if (strcmp(json_text(answer, "dataplane"), "dpdk") != 0)
+		return;
+	printf("workers     ");
+	for (size_t state = 0; state < 3; state++) {
+		int n = 0;
+
+		json_array_foreach (list, i, item)
+			n += !strcmp(json_text(item, "state"), states[state]);
+		if (n)
+			printf("%s%d %s", kinds_n++ ? ", " : "", n, states[state]);
+	}
+	printf("%s\n", kinds_n ? "" : "none");
 }
 
 // Each backend of a service that should get connections and does not.
@@ -105,6 +130,7 @@ int command_status(const struct lbctl *l, const struct args *a)
 	       json_text(answer, "dataplane"), (long long)json_whole(answer, "generation"),
 	       show_age(json_number(answer, "uptime_seconds"), age));
 	print_interfaces(answer);
+	print_workers(answer);
 	print_services(answer);
 	print_traffic(answer);
 	json_array_foreach (json_object_get(answer, "warnings"), i, warning)
