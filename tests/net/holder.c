@@ -14,15 +14,22 @@ static const char usage[] =
 	"usage: holder server --name NAME --port PORT [--port PORT ...]\n"
 	"       holder client --to ADDRESS:PORT [--to ...] [--protocol tcp|udp] [--http]\n"
 	"                     [--held N] [--interval MS] [--timeout MS] [--new PER_SECOND]\n"
-	"                     [--bytes N] --report FILE\n";
+	"                     [--retry] [--bytes N] --report FILE\n";
 
 static const struct option long_options[] = {
-	{"name", required_argument, NULL, 'n'},	    {"port", required_argument, NULL, 'p'},
-	{"to", required_argument, NULL, 't'},	    {"protocol", required_argument, NULL, 'P'},
-	{"http", no_argument, NULL, 'H'},	    {"held", required_argument, NULL, 'h'},
-	{"interval", required_argument, NULL, 'i'}, {"timeout", required_argument, NULL, 'w'},
-	{"new", required_argument, NULL, 'r'},	    {"bytes", required_argument, NULL, 'b'},
-	{"report", required_argument, NULL, 'R'},   {NULL, 0, NULL, 0},
+	{"name", required_argument, NULL, 'n'},
+	{"port", required_argument, NULL, 'p'},
+	{"to", required_argument, NULL, 't'},
+	{"protocol", required_argument, NULL, 'P'},
+	{"http", no_argument, NULL, 'H'},
+	{"held", required_argument, NULL, 'h'},
+	{"interval", required_argument, NULL, 'i'},
+	{"timeout", required_argument, NULL, 'w'},
+	{"new", required_argument, NULL, 'r'},
+	{"bytes", required_argument, NULL, 'b'},
+	{"report", required_argument, NULL, 'R'},
+	{"retry", no_argument, NULL, 'T'},
+	{NULL, 0, NULL, 0},
 };
 
 uint64_t holder_now_ns(void)
@@ -97,6 +104,9 @@ static bool parse_option(struct holder_options *o, int option, const char *value
 	case 'b':
 		o->message_bytes = (size_t)atol(value);
 		return o->message_bytes <= HOLDER_MESSAGE_MAX / 2;
+	case 'T':
+		o->retries = true;
+		return true;
 	case 'R':
 		o->report = value;
 		return true;

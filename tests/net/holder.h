@@ -42,6 +42,7 @@ struct holder_options {
 	size_t message_bytes; // of a message, padded; 0: as short as it is
 	uint64_t interval_ns; // between messages of a connection
 	uint64_t timeout_ns;  // a message (TCP), or a new connection, without answer for this long
+	bool retries;	      // UDP: new flows send again too, as held ones do: the network loses
 	uint64_t new_per_s;   // new short connections a second, over all targets
 	const char *report;   // a file, rewritten several times a second and at the end
 };

@@ -272,7 +272,7 @@ static void tick_flow(struct client *c, struct flow *f)
 		fail(c, f, WHY_CONNECT, "no answer to the handshake");
 		return;
 	}
-	if (c->o->protocol == IPPROTO_UDP && f->is_held) {
+	if (c->o->protocol == IPPROTO_UDP && (f->is_held || c->o->retries)) {
 		c->counts.lost++;
 		if (++f->lost_in_row < LOST_MAX) {
 			send_message(c, f);

@@ -98,16 +98,18 @@ if [[ $MODE != nat ]]; then
 	DNS+=(--to 203.0.113.11:53 --to '[2001:db8:113::11]:53')
 fi
 
+UDP_OPTIONS=()
 hold_all()
 {
 	hold tcp "${WEB[@]}" --held 400 --new 60 --interval 300 --bytes 3000
-	hold udp "${DNS[@]}" --protocol udp --held 200 --new 30 --interval 300 --timeout 2000
+	hold udp "${DNS[@]}" --protocol udp --held 200 --new 30 --interval 300 --timeout 2000 \
+		"${UDP_OPTIONS[@]}"
 }
 
 hold_late()
 {
 	hold tcp-late "${WEB[@]}" --held 100
-	hold udp-late "${DNS[@]}" --protocol udp --held 100 --timeout 2000
+	hold udp-late "${DNS[@]}" --protocol udp --held 100 --timeout 2000 "${UDP_OPTIONS[@]}"
 	expect "b4 has connections" report tcp-late '.servers.b4.held > 0'
 }
 

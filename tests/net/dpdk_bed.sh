@@ -1,0 +1,201 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The tests' network with lb-dpdk in the balancer's place. Sourced after lib.sh's
+# isolate. The balancer's two links stay as they are, named wan-nic and lan-nic now,
+# without addresses: they are the NICs that DPDK has. lbd makes wan and lan, the
+# kernel's side, which get the addresses.
+#
+# PORTS  af_xdp: lb-dpdk takes each link by an AF_XDP socket
+#        tap: each link is wired to a TAP, whose other end is lb-dpdk's port
+# LCORES the main lcore and one worker; the tests' workers sleep when idle
+
+PORTS=${PORTS:-af_xdp}
+LCORES=${LCORES:-0@0,1@1}
+
+dpdk_needs()
+{
+	[[ -x $BUILD/lb-dpdk ]] ||
+		skip "$BUILD/lb-dpdk is not built (libdpdk-dev is not installed?)"
+	command -v nft >/dev/null || skip "nft is not installed"
+	[[ -c /dev/net/tun ]] || skip "there is no /dev/net/tun"
+}
+
+# nic_of LINK: takes it from the kernel of lb.
+nic_of()
+{
+	local link=$1
+	ns_ip lb link set "$link" down
+	ns_ip lb link set "$link" name "$link-nic"
+	in_ns lb ip address flush dev "$link-nic"
+	ns_ip lb link set "$link-nic" addrgenmode none up
+	case $PORTS in
+	# What comes while no worker is there must not be answered by the kernel.
+	af_xdp) ingress "$link-nic" drop ;;
+	tap) wire "$link" ;;
+	esac
+}
+
+# ingress LINK VERDICT: of whatever the kernel gets from it.
+ingress()
+{
+	in_ns lb nft -f - <<-END
+	table netdev $1 {
+		chain in {
+			type filter hook ingress device "$1" priority 0;
+			$2
+		}
+	}
+	END
+}
+
+# wire LINK: what comes in from LINK-nic goes to LINK-port, and back: a cable.
+wire()
+{
+	ns_ip lb tuntap add name "$1-port" mode tap multi_queue
+	ns_ip lb link set "$1-port" addrgenmode none mtu 1600 up
+	ingress "$1-port" "fwd to $1-nic"
+	ingress "$1-nic" "fwd to $1-port"
+}
+
+# dpdk_topology MODE BACKENDS
+dpdk_topology()
+{
+	dpdk_needs
+	topology_add "$@"
+	nic_of wan
+	nic_of lan
+	LBD_SETTINGS="dataplane: dpdk
+${LBD_SETTINGS-}"
+}
+
+# After lbd has made wan and lan for the first time.
+dpdk_addresses()
+{
+	local lan_mtu
+	lan_mtu=$(ns_ip lb -j link show lan-nic | jq ".[0].mtu")
+	ns_ip lb link set lan mtu "$lan_mtu"
+	address_add lb wan 192.0.2.2/24 2001:db8:2::2/64
+	address_add lb lan 10.1.0.2/24 fd00:1::2/64
+	default_route lb 192.0.2.1 2001:db8:2::1
+}
+
+dpdk_start()
+{
+	local ports=() link
+	for link in wan lan; do
+		case $PORTS in
+		af_xdp) ports+=(--vdev "net_af_xdp_$link,iface=$link-nic,busy_budget=0") ;;
+		tap) ports+=(--vdev "net_tap_$link,iface=$link-port,persist") ;;
+		esac
+	done
+	spawn lb lb-dpdk nice -n -5 "$BUILD/lb-dpdk" --tables "$RUN/lbd/tables" --idle-sleep 50 -- \
+		--lcores "$LCORES" --no-huge -m 512 --no-pci --no-telemetry "${ports[@]}"
+	DPDK=$SPAWNED
+	await 30 "lb-dpdk runs" dpdk_is_ready
+}
+
+dpdk_is_ready()
+{
+	kill -0 "$DPDK" && api /v1/status |
+		jq -e '(.workers | length > 0 and all(.state == "running")) and
+			(.interfaces | all(.attached))'
+}
+
+# dpdk_stop [SIGNAL]
+dpdk_stop()
+{
+	kill "-${1:-TERM}" "$DPDK"
+	wait "$DPDK" 2>/dev/null || true
+}
+
+# A worker that shares its CPU with all the rest of a test is not always there in time, and the
+# sockets' rings are short: less traffic than under XDP, and clients of UDP that ask again.
+# shellcheck disable=SC2034 # transitions.sh reads it
+UDP_OPTIONS=(--retry)
+hold_all()
+{
+	hold tcp "${WEB[@]}" --held 120 --new 20 --interval 500 --bytes 3000
+	hold udp "${DNS[@]}" --protocol udp --held 80 --new 10 --interval 500 --timeout 2000 --retry
+}
+
+# ---- the history of changes (transitions.sh), with lb-dpdk ----
+
+# In the place of the XDP program's upgrades.
+change_daemon()
+{
+	local signal
+	backend drain 1
+	for signal in TERM KILL; do
+		say "in the middle of a transition: lbd ends, by $signal"
+		lbd_stop $signal
+		unbroken "no lbd"
+		lbd_start
+		unbroken "lbd again"
+		say "and lb-dpdk, by $signal"
+		dpdk_stop $signal
+		dpdk_start
+		forgive
+		unbroken "lb-dpdk again"
+	done
+	backend enable 1
+	await 20 "b1 gets new connections" gets_new 1
+	unbroken "enable"
+}
+
+# What lb-dpdk was given, by the driver's own count.
+packets_in()
+{
+	local link
+	for link in wan lan; do
+		case $PORTS in
+		af_xdp) in_ns lb ethtool -S $link-nic |
+			awk '/rx_queue_[0-9]+_xdp_redirect:/ { n += $2 } END { print n }' ;;
+		tap) ns_ip lb -j -s link show $link-port | jq '.[0].stats64.tx.packets' ;;
+		esac
+	done | awk '{ n += $1 } END { print n }'
+}
+
+# A moment at which nothing comes: IN and COUNTED hold.
+is_quiet()
+{
+	IN=$(packets_in)
+	sleep 0.05 # what came in is counted
+	COUNTED=$(packets_counted)
+	(($(packets_in) == IN))
+}
+
+conserves()
+{
+	is_quiet
+	CONSERVED="$((IN - IN_BEFORE)) came in, $((COUNTED - COUNTED_BEFORE)) counted"
+	((COUNTED - COUNTED_BEFORE == IN - IN_BEFORE))
+}
+
+# Packets that came while no lb-dpdk was there are nobody's: counted anew, with some more traffic.
+assert_conservation()
+{
+	await 20 "a quiet moment" is_quiet
+	IN_BEFORE=$IN COUNTED_BEFORE=$COUNTED
+	hold more "${WEB[@]}" --held 40 --new 20
+	exercise
+	let_go more
+	await 20 "packets in are the sum of all reasons" conserves
+	ok "$CONSERVED"
+}
+
+# dpdk_transitions MODE
+dpdk_transitions()
+{
+	local i
+	dpdk_topology "$MODE" 4
+	for i in 1 2 3 4; do
+		[[ $MODE == nat ]] || vips_add b$i 203.0.113.{10..12} 2001:db8:113::{10..12}
+		[[ $MODE != ipip ]] || decap_start b$i 10.9.0.0/24 fd00:9::/64
+	done
+	lbd_configure
+	lbd_start
+	dpdk_addresses
+	dpdk_start
+	transitions
+}
