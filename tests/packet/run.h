@@ -24,6 +24,9 @@ struct run_executor {
 	const char *(*start)(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret);
 	void (*run)(const struct case_facts *facts, uint32_t cpu, struct run_result *ret);
 	void (*stop)(void);
+	// Instead of run(): @n packets at once, at most 32. Only in the differential run.
+	void (*run_burst)(const struct case_facts *facts, size_t n, uint32_t cpu,
+			  struct run_result *ret);
 };
 
-extern const struct run_executor run_native, run_xdp, run_dpdk, run_dpdk_segments;
+extern const struct run_executor run_native, run_xdp, run_dpdk, run_dpdk_segments, run_dpdk_bursts;

@@ -12,6 +12,7 @@
 
 #include "control/tables.h"
 #include "dataplane/dpdk/walk.h"
+#include "tests/packet/answers.h"
 #include "tests/packet/run.h"
 
 #define MBUFS_N 1023
@@ -23,7 +24,7 @@ struct dpdk {
 	struct walk walk;
 	unsigned int cuts; // packets so far; where the next one is cut follows from it
 };
-static struct dpdk whole, segments;
+static struct dpdk whole, segments, bursts;
 
 // Once in a process; what holds for it holds for both executors.
 static const char *start_eal(void)
@@ -42,10 +43,17 @@ static const char *start_eal(void)
 	return pool ? NULL : "no memory for mbufs";
 }
 
+// The case says it.
 static void answer(const void *routes, const struct lb_route_query *query,
 		   struct lb_route_answer *ret)
 {
-	*ret = *(const struct lb_route_answer *)routes;
+	*ret = ((const struct case_facts *)routes)->answer;
+}
+
+static void answer_by_rules(const void *routes, const struct lb_route_query *query,
+			    struct lb_route_answer *ret)
+{
+	answers_lookup(query, ((const struct case_facts *)routes)->forwarding, ret);
 }
 
 static const char *start(struct dpdk *d, const struct lb_meta *meta, uint32_t now_s,
@@ -68,7 +76,7 @@ static void stop(struct dpdk *d)
 {
 	tables_close(d->tables);
 	d->tables = NULL;
-	if (whole.tables || segments.tables || !pool)
+	if (whole.tables || segments.tables || bursts.tables || !pool)
 		return;
 	rte_mempool_free(pool);
 	pool = NULL;
@@ -108,31 +116,49 @@ static void read_frame(struct rte_mbuf *m, struct run_result *ret)
 		memcpy(ret->out, bytes, ret->out_len);
 	if (rte_mbuf_check(m, 1, &ret->complaint) == 0)
 		ret->complaint = NULL;
-	rte_pktmbuf_free(m);
 }
 
-static void run(struct dpdk *d, struct rte_mbuf *m, const struct case_facts *facts, uint32_t cpu,
-		struct run_result *ret)
+// What became of @m: in one of the lists, or dropped.
+static void find_result(const struct walk_result *walked, struct rte_mbuf *m,
+			const struct case_facts *facts, struct run_result *ret)
 {
-	struct walk_result result;
-
 	*ret = (struct run_result){.verdict = LB_DROP, .out_len = facts->in_len};
 	memcpy(ret->out, facts->in, facts->in_len);
+	for (unsigned int i = 0; i < walked->send_n; i++)
+		if (walked->send[i] == m) {
+			ret->verdict = LB_TRANSMIT;
+			ret->ifindex = walked->ifindex[i];
+			read_frame(m, ret);
+		}
+	for (unsigned int i = 0; i < walked->kernel_n; i++)
+		if (walked->kernel[i] == m) {
+			ret->verdict = LB_PASS;
+			read_frame(m, ret);
+		}
+}
+
+static void run(struct dpdk *d, struct rte_mbuf **pkts, size_t n, const struct case_facts *facts,
+		uint32_t cpu, struct run_result *ret)
+{
+	struct walk_result walked;
+
 	lb_env_init(&d->walk.env, &d->tables->rows, cpu);
-	d->walk.env.routes = &facts->answer;
-	walk_burst(&d->walk, &m, 1, &result);
-	if (result.send_n) {
-		ret->verdict = LB_TRANSMIT;
-		ret->ifindex = result.ifindex[0];
-		read_frame(result.send[0], ret);
-	} else if (result.kernel_n) {
-		ret->verdict = LB_PASS;
-		read_frame(result.kernel[0], ret);
-	}
-	if (result.send_n + result.kernel_n > 1)
-		ret->complaint = "more packets came out than went in";
+	d->walk.env.routes = facts;
+	walk_burst(&d->walk, pkts, (unsigned int)n, &walked);
+	for (size_t i = 0; i < n; i++)
+		find_result(&walked, pkts[i], &facts[i], &ret[i]);
+	rte_pktmbuf_free_bulk(walked.send, walked.send_n);
+	rte_pktmbuf_free_bulk(walked.kernel, walked.kernel_n);
 	if (rte_mempool_avail_count(pool) != MBUFS_N)
 		ret->complaint = "mbufs were lost";
+}
+
+static struct rte_mbuf *make_whole(const uint8_t *frame, size_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+
+	append(m, frame, len);
+	return m;
 }
 
 static const char *whole_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
@@ -147,10 +173,9 @@ static void whole_stop(void)
 
 static void whole_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+	struct rte_mbuf *m = make_whole(facts->in, facts->in_len);
 
-	append(m, facts->in, facts->in_len);
-	run(&whole, m, facts, cpu, ret);
+	run(&whole, &m, 1, facts, cpu, ret);
 }
 
 static const char *segments_start(const struct lb_meta *meta, uint32_t now_s,
@@ -166,9 +191,38 @@ static void segments_stop(void)
 
 static void segments_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
 {
-	run(&segments, make_segments(&segments, facts->in, facts->in_len), facts, cpu, ret);
+	struct rte_mbuf *m = make_segments(&segments, facts->in, facts->in_len);
+
+	run(&segments, &m, 1, facts, cpu, ret);
+}
+
+// ---- bursts ----
+
+static const char *bursts_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
+{
+	const char *why = start(&bursts, meta, now_s, ret);
+
+	bursts.walk.env.route = answer_by_rules;
+	return why;
+}
+
+static void bursts_stop(void)
+{
+	stop(&bursts);
+}
+
+static void bursts_run(const struct case_facts *facts, size_t n, uint32_t cpu,
+		       struct run_result *ret)
+{
+	struct rte_mbuf *pkts[WALK_BURST_MAX];
+
+	for (size_t i = 0; i < n; i++)
+		pkts[i] = make_whole(facts[i].in, facts[i].in_len);
+	run(&bursts, pkts, n, facts, cpu, ret);
 }
 
 const struct run_executor run_dpdk = {"dpdk", whole_start, whole_run, whole_stop};
 const struct run_executor run_dpdk_segments = {"dpdk, in segments", segments_start, segments_run,
 					       segments_stop};
+const struct run_executor run_dpdk_bursts = {"dpdk, in bursts", bursts_start, NULL, bursts_stop,
+					     bursts_run};

@@ -18,3 +18,4 @@ static void stop(void)
 
 const struct run_executor run_dpdk = {"dpdk", start, run, stop};
 const struct run_executor run_dpdk_segments = {"dpdk, in segments", start, run, stop};
+const struct run_executor run_dpdk_bursts = {"dpdk, in bursts", start, run, stop};

@@ -53,8 +53,12 @@ static bool write_file(const char *path, const char *text)
 
 static void set_forwarding(bool on)
 {
+	static int is_on = -1;
 	const char *text = on ? "1" : "0";
 
+	if (is_on == on)
+		return;
+	is_on = on;
 	if (!write_file("/proc/sys/net/ipv4/conf/lo/forwarding", text) ||
 	    !write_file("/proc/sys/net/ipv6/conf/lo/forwarding", text)) {
 		perror("forwarding");
