@@ -3,8 +3,9 @@
 
 lb-pktgen sends through lbd's own program, with services made by lbctl, and through an empty one
 beside it (world.py); what comes back is counted. The kernel measures each program's runs (BPF
-statistics). A figure is the median of several short runs, ours and the empty program's in turns,
-so that whatever else the machine does meets both."""
+statistics). The whole table is measured several times over, ours and the empty program's in turns,
+and a figure is the median of its rounds: what else the machine does for some seconds meets one
+round of a figure, not most of them."""
 import argparse
 import json
 import signal
@@ -68,8 +69,7 @@ def rows():
 
 
 class Bench:
-    def __init__(self, bpffs, runs):
-        self.runs = runs
+    def __init__(self, bpffs):
         self.ours = bpf.Program(f"{bpffs}/lb_xdp")
         self.empty = bpf.Program(f"{bpffs}/empty")
         self.stats = bpf.Stats()
@@ -84,17 +84,30 @@ class Bench:
         return (after[0] - before[0]) / (after[1] - before[1]), sent
 
     def cell(self, arguments, flows):
-        ours, empty, mpps, lost = [], [], [], 0
-        for _ in range(self.runs):
-            # Every flow at least once; to the empty program they are all the same.
-            empty.append(self.measure(self.empty, 1, arguments, flows, PKTS_MIN)[0])
-            ns, sent = self.measure(self.ours, 0, arguments, flows, max(PKTS_MIN, flows))
-            ours.append(ns)
-            mpps.append(sent["received_mpps"])
-            lost += sent["lost"]
-        ns, base = statistics.median(ours), statistics.median(empty)
-        return {"flows": flows, "ns": ns, "empty_ns": base, "ratio": (ns - base) / base,
-                "mpps": statistics.median(mpps), "lost": lost}
+        """One round of a figure."""
+        # Every flow at least once; to the empty program they are all the same.
+        empty_ns, _ = self.measure(self.empty, 1, arguments, flows, PKTS_MIN)
+        ns, sent = self.measure(self.ours, 0, arguments, flows, max(PKTS_MIN, flows))
+        return {"ns": ns, "empty_ns": empty_ns, "ratio": (ns - empty_ns) / empty_ns,
+                "mpps": sent["received_mpps"], "lost": sent["lost"]}
+
+    def rounds(self, chosen, rounds_n):
+        """All of the table, @rounds_n times; yields the rows' names and cells."""
+        taken = {name: [[] for _ in FLOWS] for name, _ in chosen}
+        for i in range(rounds_n):
+            for name, how in chosen:
+                print(f"round {i + 1} of {rounds_n}: {name}", file=sys.stderr, flush=True)
+                for at, flows in enumerate(FLOWS):
+                    taken[name][at].append(self.cell(how, flows))
+        for name, row in taken.items():
+            yield name, [self.summary(flows, cells) for flows, cells in zip(FLOWS, row)]
+
+    @staticmethod
+    def summary(flows, cells):
+        figures = {key: statistics.median(cell[key] for cell in cells)
+                   for key in ("ns", "empty_ns", "ratio", "mpps")}
+        return {"flows": flows, **figures, "lost": sum(cell["lost"] for cell in cells),
+                "rounds": cells}
 
 
 def print_head():
@@ -147,7 +160,8 @@ def print_verdict(result):
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench xdp")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--runs", type=int, default=3, help="runs a figure, of which the median")
+    parser.add_argument("--runs", type=int, default=3,
+                        help="rounds, of which each figure is the median")
     parser.add_argument("--only", default="", help="rows whose name contains this")
     arguments = parser.parse_args()
     chosen = [(name, how) for name, how in rows() if arguments.only in name]
@@ -158,13 +172,13 @@ def main():
     for name, how in chosen:
         world.await_true(f"{name}: a way through", lambda: not world.send(0, 1, 64, how)["lost"])
     world.await_true("the steady state", is_steady)
-    bench = Bench(place.bpffs, arguments.runs)
+    bench = Bench(place.bpffs)
     result = {"machine": world.machine(), "rows": {},
               "verified_instructions": bench.ours.verified_instructions()}
+    result["rows"] = dict(bench.rounds(chosen, arguments.runs))
     print_head()
-    for name, how in chosen:
-        result["rows"][name] = [bench.cell(how, flows) for flows in FLOWS]
-        print_row(name, result["rows"][name])
+    for name, cells in result["rows"].items():
+        print_row(name, cells)
     result["empty_ns"] = statistics.median(cell["empty_ns"] for row in result["rows"].values()
                                            for cell in row)
     result["flood"] = flood(place)
