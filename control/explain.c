@@ -118,16 +118,15 @@ static void read_addresses(const uint8_t *l3, struct lb_address *ret_source,
 }
 
 // @start: of the frame as it leaves.
-static void read_headers(const uint8_t *start, const struct lb_decision *d,
-			 struct explain_answer *ret)
+static void read_headers(const uint8_t *start, uint32_t grow, struct explain_answer *ret)
 {
 	const uint8_t *l3 = start + LB_ETH_LEN;
 	uint16_t ports[2];
 
-	if (d->grow) {
+	if (grow) {
 		ret->has_outer = true;
 		read_addresses(l3, &ret->outer_source, &ret->outer_destination);
-		l3 += d->grow;
+		l3 += grow;
 	}
 	read_addresses(l3, &ret->out_source, &ret->out_destination);
 	memcpy(ports, l3 + (l3[0] >> 4 == 4 ? LB_IPV4_LEN : LB_IPV6_LEN), sizeof(ports));
@@ -142,12 +141,13 @@ void explain_run(struct lb_tables *tables, const struct explain_query *query, ui
 	struct lb_env env = {.tables = tables,
 			     .now_s = now_s,
 			     .is_private = true,
-			     .route = {.reason = LB_REASON_REPLY, .mtu = UINT16_MAX}};
+			     .route = {.reason = LB_REASON_REPLY, .link = {.mtu = UINT16_MAX}}};
 	_Alignas(8) uint8_t room[ROOM + FRAME_MAX] = {0};
 	uint8_t *start = room + ROOM;
 	size_t len = make_frame(start, query);
 	struct lb_decision d;
 	struct lb_packet p;
+	uint32_t grow;
 
 	memset(ret, 0, sizeof(*ret));
 	lb_decide(&env, start, start + len, (uint32_t)len, &p, &d);
@@ -162,11 +162,12 @@ void explain_run(struct lb_tables *tables, const struct explain_query *query, ui
 		read_slot(tables, &d, now_s, ret);
 	if (d.verdict != LB_TRANSMIT)
 		return;
-	ret->ifindex = d.link.ifindex;
-	ret->mtu = d.link.mtu;
-	memcpy(ret->macs, d.link.macs, sizeof(ret->macs));
-	start -= d.grow;
-	len += d.grow;
-	if (lb_apply(&env, start, start + len, &p, &d))
-		read_headers(start, &d, ret);
+	ret->ifindex = d.link->ifindex;
+	ret->mtu = d.link->mtu;
+	memcpy(ret->macs, d.link->macs, sizeof(ret->macs));
+	grow = lb_decision_grow(&d);
+	start -= grow;
+	len += grow;
+	if (lb_apply(&env, start, start + len, grow, &p, &d))
+		read_headers(start, grow, ret);
 }

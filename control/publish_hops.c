@@ -17,10 +17,10 @@
 
 static struct lb_hop hop_row(const struct publisher_hop *hop)
 {
-	struct lb_hop row = {.ifindex = hop->ifindex, .mtu = hop->mtu};
+	struct lb_hop row = {.link = {.ifindex = hop->ifindex, .mtu = hop->mtu}};
 
-	memcpy(row.destination, hop->destination, sizeof(row.destination));
-	memcpy(row.source, hop->source, sizeof(row.source));
+	memcpy(row.link.macs, hop->destination, sizeof(hop->destination));
+	memcpy(row.link.macs + 6, hop->source, sizeof(hop->source));
 	return row;
 }
 
@@ -173,13 +173,13 @@ void hop_inherit(struct publisher *p, uint32_t row)
 
 void hop_recall(struct publisher *p, uint32_t row)
 {
-	const struct lb_hop *h = &p->t->hops[p->t->backends[row].hop];
-	struct publisher_hop hop = {.ifindex = h->ifindex, .mtu = h->mtu};
+	const struct lb_link *link = &p->t->hops[p->t->backends[row].hop].link;
+	struct publisher_hop hop = {.ifindex = link->ifindex, .mtu = link->mtu};
 
 	if (!p->t->backends[row].hop)
 		return;
-	memcpy(hop.destination, h->destination, sizeof(hop.destination));
-	memcpy(hop.source, h->source, sizeof(hop.source));
+	memcpy(hop.destination, link->macs, sizeof(hop.destination));
+	memcpy(hop.source, link->macs + 6, sizeof(hop.source));
 	set_told(p, row, &hop);
 }
 

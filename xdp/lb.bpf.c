@@ -20,16 +20,18 @@ static __always_inline int lb_xdp_end(struct lb_env *env, const struct lb_packet
 static __always_inline int lb_xdp_transmit(struct lb_env *env, const struct lb_packet *p,
 					   struct lb_decision *d)
 {
-	if (d->grow && bpf_xdp_adjust_head(env->ctx, -(int)d->grow)) {
+	const __u32 grow = lb_decision_grow(d);
+
+	if (grow && bpf_xdp_adjust_head(env->ctx, -(int)grow)) {
 		lb_decide_end(d, LB_REASON_HEADROOM);
 		return lb_xdp_end(env, p, d);
 	}
 	lb_count(env, p, d);
-	if (!lb_apply(env, LB_START(env->ctx), LB_END(env->ctx), p, d))
+	if (!lb_apply(env, LB_START(env->ctx), LB_END(env->ctx), grow, p, d))
 		return XDP_DROP;
-	if (d->link.ifindex == env->ctx->ingress_ifindex)
+	if (d->link->ifindex == env->ctx->ingress_ifindex)
 		return XDP_TX;
-	return bpf_redirect(d->link.ifindex, 0);
+	return bpf_redirect(d->link->ifindex, 0);
 }
 
 // A frame whose family is known. In line for each family, and on for each kind of end, so that each
@@ -52,9 +54,11 @@ static __always_inline int lb_xdp_family(struct lb_env *env, __u8 *start, __u8 *
 SEC("xdp")
 int lb_xdp(struct xdp_md *ctx)
 {
-	struct lb_env env = {.ctx = ctx, .cpu = bpf_get_smp_processor_id()};
 	__u8 *start = LB_START(ctx), *end = LB_END(ctx);
+	struct lb_env env; // not cleared: its answer is written before it is read
 
+	env.ctx = ctx;
+	env.cpu = bpf_get_smp_processor_id();
 	switch (lb_packet_family(start, end)) {
 	case 4:
 		return lb_xdp_family(&env, start, end, 4);

@@ -21,6 +21,7 @@
 struct lb_env {
 	struct xdp_md *ctx;
 	__u32 cpu;
+	struct lb_route_answer answer; // of lb_route_lookup()
 };
 
 // 0: the kernel's clock; else the time in seconds, fixed by tests before loading.
@@ -160,9 +161,9 @@ static __always_inline enum lb_reason lb_route_reason(long fib)
 
 // Not in line, for what the mirrored routes answer never comes here. Returns the reason (a function
 // that BPF calls must return a number).
-static __noinline int lb_route_fib(struct lb_env *env, const struct lb_route_query *q,
-				   struct lb_route_answer *ret)
+static __noinline int lb_route_fib(struct lb_env *env, const struct lb_route_query *q)
 {
+	struct lb_route_answer *ret = &env->answer;
 	struct bpf_fib_lookup fib = {
 		.l4_protocol = q->protocol,
 		.sport = q->source_port,
@@ -183,17 +184,18 @@ static __noinline int lb_route_fib(struct lb_env *env, const struct lb_route_que
 		__builtin_memcpy(fib.ipv6_dst, q->destination.words, sizeof(fib.ipv6_dst));
 	}
 	ret->reason = lb_route_reason(bpf_fib_lookup(env->ctx, &fib, sizeof(fib), 0));
-	ret->ifindex = fib.ifindex;
-	ret->mtu = fib.mtu_result;
-	__builtin_memcpy(ret->macs, fib.dmac, 6);
-	__builtin_memcpy(ret->macs + 6, fib.smac, 6);
+	ret->link.ifindex = fib.ifindex;
+	ret->link.mtu = fib.mtu_result;
+	__builtin_memcpy(ret->link.macs, fib.dmac, 6);
+	__builtin_memcpy(ret->link.macs + 6, fib.smac, 6);
 	return ret->reason;
 }
 
-static __always_inline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *q,
-					    struct lb_route_answer *ret)
+static __always_inline const struct lb_route_answer *lb_route_lookup(struct lb_env *env,
+								     const struct lb_route_query *q)
 {
-	lb_route_fib(env, q, ret);
+	lb_route_fib(env, q);
+	return &env->answer;
 }
 
 // ---- memory ----

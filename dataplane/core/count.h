@@ -31,9 +31,9 @@ static __always_inline void lb_count_backend(struct lb_env *env, const struct lb
 	} else {
 		c->pkts++;
 		c->bytes += p->frame_len;
-		if (d->is_syn)
+		if (lb_packet_is_syn(p))
 			c->syns++;
-		if (d->is_untracked)
+		if (d->reason != LB_REASON_CURRENT && d->is_untracked)
 			c->untracked++;
 	}
 }

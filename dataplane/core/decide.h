@@ -17,13 +17,6 @@
 #include "select.h"
 #include "service.h"
 
-// Where a packet leaves: what apply needs of a hop or of the driver's answer.
-struct lb_link {
-	__u32 ifindex;
-	__u32 mtu;     // bytes of an IP packet
-	__u8 macs[12]; // destination, source
-};
-
 struct lb_decision {
 	enum lb_verdict verdict;
 	enum lb_reason reason;
@@ -32,19 +25,26 @@ struct lb_decision {
 	__u32 slot_word; // as it was read
 	__u32 backend;	 // row; 0: none
 	__u32 hop;	 // row; 0: none, or the driver's look-up answered
-	__u32 grow;	 // bytes to be made in front of the frame: an outer header
 	__u64 hash;	 // of the flow; 0 for replies
 	__u64 entry;	 // the word of the flow's entry as it was found; 0: none
-	__u8 mode;	 // enum lb_mode of the backend; 0: none
 	__u8 is_reply;
-	__u8 is_syn;
 	__u8 is_tracked;   // the flow has an entry (found or made now)
 	__u8 is_untracked; // it goes to its slot's settled backend without one
-	__u8 outer_family; // ipip: 4, 6
-	__u16 pad;
-	struct lb_link link;	      // with verdict TRANSMIT
+	__u8 pad[5];
 	const struct lb_backend *row; // of `backend`; NULL: none
+	// With verdict TRANSMIT. It is in the hop's row (which stays as it is while a packet can
+	// reach it), or in the driver's answer: not copied, for a walk's copies cost it much.
+	const struct lb_link *link;
 };
+
+// Bytes to be made in front of the frame for an outer header. @d->row is set. (What a backend's row
+// says is read from it where it is needed: what a walk keeps costs it more than a load.)
+static __always_inline __u32 lb_decision_grow(const struct lb_decision *d)
+{
+	if (d->row->mode != LB_MODE_IPIP)
+		return 0;
+	return d->row->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
+}
 
 // One bit a reason: whose verdict is PASS, whose is TRANSMIT.
 #define LB_REASON_PASS_BIT(name, verdict, label, text)                                             \
@@ -91,20 +91,14 @@ static __always_inline int lb_decide_is_unicast_source(const struct lb_packet *p
 		(p->source.halves[1] != 0 && p->source.halves[1] != (__u64)1 << 56));
 }
 
-// Hop 0 never resolves; any other is copied out, for it may not be read twice.
-static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, __u32 hop_row,
-						    struct lb_link *ret)
+// Of d->hop; hop 0 never resolves.
+static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, struct lb_decision *d)
 {
-	const struct lb_hop *hop;
+	const struct lb_hop *hop = d->hop ? lb_hop_row(env, d->hop) : 0;
 
-	if (hop_row == 0)
-		return LB_REASON_HOP_UNRESOLVED;
-	hop = lb_hop_row(env, hop_row);
 	if (!hop)
 		return LB_REASON_HOP_UNRESOLVED;
-	ret->ifindex = hop->ifindex;
-	ret->mtu = hop->mtu;
-	__builtin_memcpy(ret->macs, hop->destination, sizeof(ret->macs));
+	d->link = &hop->link;
 	return LB_REASON_NONE;
 }
 
@@ -119,7 +113,6 @@ static __always_inline enum lb_reason lb_decide_backend(struct lb_env *env, stru
 	if (!backend || backend->state != LB_ROW_LIVE)
 		return LB_REASON_BACKEND_GONE;
 	d->row = backend;
-	d->mode = backend->mode;
 	d->hop = *(const volatile __u32 *)&backend->hop;
 	return LB_REASON_NONE;
 }
@@ -128,18 +121,14 @@ static __always_inline enum lb_reason lb_decide_backend(struct lb_env *env, stru
 static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const struct lb_packet *p,
 						     struct lb_decision *d)
 {
-	const struct lb_backend *backend = d->row;
-	enum lb_reason reason = lb_decide_hop(env, d->hop, &d->link);
+	const __u32 grow = lb_decision_grow(d);
+	enum lb_reason reason = lb_decide_hop(env, d);
 
 	if (reason != LB_REASON_NONE)
 		return reason;
-	if (backend->mode == LB_MODE_IPIP) {
-		d->outer_family = backend->family;
-		d->grow = backend->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
-	} else if (p->ttl <= 1) {
+	if (!grow && lb_packet_ttl(p) <= 1)
 		return LB_REASON_TTL;
-	}
-	return p->ip_len + d->grow > d->link.mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
+	return p->ip_len + grow > d->link->mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
 }
 
 // The rest of the way to d->backend, for @reason.
@@ -172,7 +161,7 @@ static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
 		.slot_word = d->slot_word,
 		.tracking = service->tracking,
 		.is_tcp = p->protocol == LB_IP_TCP,
-		.is_syn = d->is_syn,
+		.is_syn = (__u8)lb_packet_is_syn(p),
 		.tcp_flags = p->tcp_flags,
 	};
 
@@ -194,7 +183,6 @@ lb_decide_slot(struct lb_env *env, const struct lb_packet *p, struct lb_decision
 		lb_decide_end(d, LB_REASON_NO_SERVICE);
 		return 0;
 	}
-	d->is_syn = lb_packet_is_syn(p);
 	if (!lb_decide_is_unicast_source(p)) {
 		lb_decide_end(d, LB_REASON_SOURCE);
 		return 0;
@@ -278,7 +266,7 @@ static __always_inline enum lb_route_kind lb_decide_route(const struct lb_route_
 static __always_inline enum lb_reason
 lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
 {
-	struct lb_route_answer answer = {};
+	const struct lb_route_answer *answer;
 	struct lb_route_query query = {
 		.source = d->row->vip,
 		.destination = p->destination,
@@ -287,15 +275,13 @@ lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_
 		.ip_len = (__u16)p->ip_len,
 		.family = p->family,
 		.protocol = p->protocol,
-		.tos = p->tos,
+		.tos = lb_packet_tos(p->l3, p->family),
 	};
 
-	lb_route_lookup(env, &query, &answer);
-	if (answer.reason != LB_REASON_REPLY)
-		return answer.reason;
-	d->link.ifindex = answer.ifindex;
-	d->link.mtu = answer.mtu;
-	__builtin_memcpy(d->link.macs, answer.macs, sizeof(d->link.macs));
+	answer = lb_route_lookup(env, &query);
+	if (answer->reason != LB_REASON_REPLY)
+		return answer->reason;
+	d->link = &answer->link;
 	return LB_REASON_NONE;
 }
 
@@ -316,7 +302,6 @@ static __always_inline enum lb_reason lb_decide_from_backend(struct lb_env *env,
 	d->backend = row;
 	d->service = backend->service;
 	d->row = backend;
-	d->mode = backend->mode;
 	d->is_reply = 1;
 	return LB_REASON_NONE;
 }
@@ -334,20 +319,19 @@ static __always_inline void lb_decide_reply_of(struct lb_env *env, const struct 
 		return;
 	}
 	if (kind == LB_ROUTE_HOP) {
-		reason = lb_decide_hop(env, d->hop, &d->link);
+		reason = lb_decide_hop(env, d);
 	} else {
 		d->hop = 0;
 		reason = lb_decide_driver_route(env, p, d);
 	}
-	if (reason == LB_REASON_NONE && p->ttl <= 1)
-		reason = LB_REASON_TTL;
-	if (reason == LB_REASON_NONE && p->ip_len > d->link.mtu)
-		reason = LB_REASON_TOO_BIG;
-	if (reason != LB_REASON_NONE) {
+	if (!d->link)
 		lb_decide_end(d, reason);
-		return;
-	}
-	lb_decide_transmit(d, LB_REASON_REPLY);
+	else if (lb_packet_ttl(p) <= 1)
+		lb_decide_end(d, LB_REASON_TTL);
+	else if (p->ip_len > d->link->mtu)
+		lb_decide_end(d, LB_REASON_TOO_BIG);
+	else
+		lb_decide_transmit(d, LB_REASON_REPLY);
 }
 
 // A sound TCP or UDP packet for no VIP.
@@ -435,9 +419,10 @@ static __always_inline void lb_decide_family(struct lb_env *env, __u8 *start, __
 		lb_decide_rest(env, ret_packet, ret);
 }
 
-// Parses the frame into @ret_packet and decides it. The driver then: makes room for ret->grow bytes
-// in front (no room: lb_decide_end(d, LB_REASON_HEADROOM)), calls lb_count(), and does what
-// ret->verdict says; TRANSMIT: lb_apply(), then out of ret->link.ifindex.
+// Parses the frame into @ret_packet and decides it. The driver then: makes room for
+// lb_decision_grow() bytes in front (no room: lb_decide_end(d, LB_REASON_HEADROOM)), calls
+// lb_count(), and does what ret->verdict says; TRANSMIT: lb_apply(), then out of
+// ret->link->ifindex.
 static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end, __u32 frame_len,
 				      struct lb_packet *ret_packet, struct lb_decision *ret)
 {

@@ -13,7 +13,7 @@
 
 #define LB_ENCAP_TTL 64
 
-// @source: where it comes from. @at: the outer header, in bounds.
+// @source: where it comes from. @at: the outer header, in bounds; the packet lies behind it.
 static __always_inline void lb_encap_ipv4(struct lb_ipv4_header *at, const struct lb_packet *p,
 					  const struct lb_decision *d,
 					  const struct lb_tunnel_source *source)
@@ -22,11 +22,12 @@ static __always_inline void lb_encap_ipv4(struct lb_ipv4_header *at, const struc
 	__be32 to = d->row->address.words[3];
 	__be16 total_len = LB_BE16(LB_IPV4_LEN + p->ip_len);
 	__u8 protocol = p->family == 4 ? LB_IP_IPIP : LB_IP_IPV6;
+	__u8 tos = lb_packet_tos((const __u8 *)(at + 1), p->family);
 	// The header's words, as they lie in memory, but its checksum.
-	__u64 sum = (0x45 | p->tos << 8) + total_len + LB_IPV4_DF + (LB_ENCAP_TTL | protocol << 8);
+	__u64 sum = (0x45 | tos << 8) + total_len + LB_IPV4_DF + (LB_ENCAP_TTL | protocol << 8);
 
 	at->version_ihl = 0x45;
-	at->tos = p->tos;
+	at->tos = tos;
 	at->total_len = total_len;
 	at->id = 0;
 	at->fragment = LB_IPV4_DF;
@@ -42,8 +43,9 @@ static __always_inline void lb_encap_ipv6(struct lb_ipv6_header *at, const struc
 					  const struct lb_tunnel_source *source)
 {
 	__u32 label = (__u32)d->hash & 0xfffff;
+	__u32 tos = lb_packet_tos((const __u8 *)(at + 1), p->family);
 
-	lb_put32(at->version_class_label, LB_BE32(6u << 28 | (__u32)p->tos << 20 | label));
+	lb_put32(at->version_class_label, LB_BE32(6u << 28 | tos << 20 | label));
 	at->payload_len = LB_BE16(p->ip_len);
 	at->next_header = p->family == 4 ? LB_IP_IPIP : LB_IP_IPV6;
 	at->hop_limit = LB_ENCAP_TTL;
@@ -54,24 +56,25 @@ static __always_inline void lb_encap_ipv6(struct lb_ipv6_header *at, const struc
 	lb_put64(at->destination + 8, d->row->address.halves[1]);
 }
 
-// Writes Ethernet and outer IP header at @start: d->grow bytes lie before the frame as it came.
+// Writes Ethernet and outer IP header at @start: @grow bytes lie before the frame as it came.
 // Returns 0 where they do not (no driver lets that happen; the BPF verifier wants it asked).
-static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end,
+static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end, __u32 grow,
 				    const struct lb_packet *p, const struct lb_decision *d)
 {
 	struct lb_eth_header *eth = (void *)start;
 
-	if (d->outer_family == 4) {
-		if (start + LB_ETH_LEN + LB_IPV4_LEN > end)
+	// Two bytes of the inner header too: its traffic class.
+	if (grow == LB_IPV4_LEN) {
+		if (start + LB_ETH_LEN + LB_IPV4_LEN + 2 > end)
 			return 0;
 		eth->type = LB_ETH_P_IPV4;
 		lb_encap_ipv4((void *)(start + LB_ETH_LEN), p, d, &lb_meta(env)->source4);
 	} else {
-		if (start + LB_ETH_LEN + LB_IPV6_LEN > end)
+		if (start + LB_ETH_LEN + LB_IPV6_LEN + 2 > end)
 			return 0;
 		eth->type = LB_ETH_P_IPV6;
 		lb_encap_ipv6((void *)(start + LB_ETH_LEN), p, d, &lb_meta(env)->source6);
 	}
-	lb_rewrite_macs(start, &d->link);
+	lb_rewrite_macs(start, d->link);
 	return 1;
 }

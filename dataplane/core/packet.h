@@ -112,8 +112,6 @@ struct lb_packet {
 	__u8 family; // 4, 6; 0: it ended before its addresses, or is no IP
 	__u8 protocol;
 	__u8 tcp_flags; // 0 for UDP
-	__u8 tos;	// traffic class: DSCP and ECN
-	__u8 ttl;	// or hop limit
 	__u8 has_ports;
 	__u8 defect; // enum lb_reason; LB_REASON_NONE: nothing is wrong
 };
@@ -122,6 +120,19 @@ struct lb_packet {
 static __always_inline int lb_packet_is_syn(const struct lb_packet *p)
 {
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK | LB_TCP_RST | LB_TCP_FIN)) == LB_TCP_SYN;
+}
+
+// TTL or hop limit. @p: its IP header is whole (family 4 or 6).
+static __always_inline __u8 lb_packet_ttl(const struct lb_packet *p)
+{
+	return p->family == 4 ? ((const struct lb_ipv4_header *)p->l3)->ttl
+			      : ((const struct lb_ipv6_header *)p->l3)->hop_limit;
+}
+
+// Traffic class, DSCP and ECN, of the IP header at @l3: of its first two bytes.
+static __always_inline __u8 lb_packet_tos(const __u8 *l3, __u8 family)
+{
+	return family == 4 ? l3[1] : (__u8)(l3[0] << 4 | l3[1] >> 4);
 }
 
 // ::ffff:a.b.c.d
@@ -212,8 +223,6 @@ static __always_inline void lb_packet_parse_ipv4(struct lb_packet *p)
 	lb_address_set_ipv4(&p->destination, destination);
 	p->ip_len = __builtin_bswap16(ip->total_len);
 	p->protocol = ip->protocol;
-	p->tos = ip->tos;
-	p->ttl = ip->ttl;
 	if (ip->version_ihl != 0x45) {
 		if (ip->version_ihl >> 4 != 4)
 			p->defect = LB_REASON_IP_VERSION;
@@ -273,8 +282,6 @@ static __always_inline void lb_packet_parse_ipv6(struct lb_packet *p)
 	payload_len = __builtin_bswap16(ip->payload_len);
 	p->ip_len = LB_IPV6_LEN + payload_len;
 	p->protocol = ip->next_header;
-	p->tos = (__u8)(ip->version_class_label[0] << 4 | ip->version_class_label[1] >> 4);
-	p->ttl = ip->hop_limit;
 	if (ip->version_class_label[0] >> 4 != 6) {
 		p->defect = LB_REASON_IP_VERSION;
 		return;

@@ -17,10 +17,8 @@ struct lb_env;
 
 // What a driver's route look-up says.
 struct lb_route_answer {
-	enum lb_reason reason; // LB_REASON_REPLY: the next three hold; else why not
-	__u32 ifindex;
-	__u32 mtu;     // bytes of an IP packet
-	__u8 macs[12]; // destination, source
+	enum lb_reason reason; // LB_REASON_REPLY: the link holds; else why not
+	struct lb_link link;
 };
 
 // What is asked of it: a reply of nat as it will leave.
@@ -54,7 +52,8 @@ struct lb_route_query {
 //
 // The world outside:
 // __u32 lb_now_s(struct lb_env *);            CLOCK_MONOTONIC, seconds; read only where needed
-// void lb_route_lookup(struct lb_env *, const struct lb_route_query *, struct lb_route_answer *);
+// const struct lb_route_answer *lb_route_lookup(struct lb_env *, const struct lb_route_query *);
+//                                             the answer lives in the env as long as the packet
 //
 // Memory that others write too, always 8 bytes and aligned:
 // __u64 lb_load64(const __u64 *);             acquire

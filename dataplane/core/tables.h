@@ -246,11 +246,15 @@ struct lb_backend {
 
 // ---- hops: immutable once named. Row 0 is "unresolved". Written by lbd. ----
 
-struct lb_hop {
+// Where a packet leaves.
+struct lb_link {
 	__u32 ifindex;
-	__u32 mtu; // bytes of an IP packet
-	__u8 destination[6];
-	__u8 source[6];
+	__u32 mtu;     // bytes of an IP packet
+	__u8 macs[12]; // destination, source
+};
+
+struct lb_hop {
+	struct lb_link link;
 	__u32 state;	 // enum lb_row_state; lbd's own
 	__u32 retired_s; // lbd's own
 	__u32 pad[9];

@@ -19,6 +19,8 @@
 typedef void lb_route_fn(const void *routes, const struct lb_route_query *query,
 			 struct lb_route_answer *ret);
 
+#define LB_ROUTE_ANSWERS 64 // at least the packets of a burst; a power of two
+
 struct lb_env {
 	struct lb_tables tables; // pointers to the mapped tables
 	// This worker's rows of the counters.
@@ -36,6 +38,9 @@ struct lb_env {
 	__u32 now_s; // the clock of this burst: CLOCK_MONOTONIC, seconds
 	lb_route_fn *route;
 	const void *routes;
+	// What it answered: each is kept until a burst's worth of others was asked.
+	struct lb_route_answer answers[LB_ROUTE_ANSWERS];
+	__u32 answer_n;
 };
 
 // @worker: below meta.cpu_n. @tables: mapped, live. Clock and routes stay as they are.
@@ -130,8 +135,11 @@ static __always_inline __u32 lb_now_s(struct lb_env *env)
 	return env->now_s;
 }
 
-static __always_inline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *query,
-					    struct lb_route_answer *ret)
+static __always_inline const struct lb_route_answer *
+lb_route_lookup(struct lb_env *env, const struct lb_route_query *query)
 {
-	env->route(env->routes, query, ret);
+	struct lb_route_answer *answer = &env->answers[env->answer_n++ % LB_ROUTE_ANSWERS];
+
+	env->route(env->routes, query, answer);
+	return answer;
 }

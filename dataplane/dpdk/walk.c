@@ -269,17 +269,18 @@ static __always_inline void end_packet(struct lb_env *env, struct rte_mbuf *m,
 				       const struct lb_packet *p, struct lb_decision *d,
 				       struct walk_result *ret, struct dropped *dropped)
 {
+	__u32 grow = d->verdict == LB_TRANSMIT ? lb_decision_grow(d) : 0;
 	__u8 *start = p->start;
 
-	if (d->grow && d->verdict == LB_TRANSMIT) {
-		start = (__u8 *)rte_pktmbuf_prepend(m, (__u16)d->grow);
+	if (grow) {
+		start = (__u8 *)rte_pktmbuf_prepend(m, (__u16)grow);
 		if (unlikely(!start))
 			lb_decide_end(d, LB_REASON_HEADROOM);
 	}
 	lb_count(env, p, d);
 	if (likely(d->verdict == LB_TRANSMIT) &&
-	    likely(lb_apply(env, start, start + m->data_len, p, d))) {
-		ret->ifindex[ret->send_n] = d->link.ifindex;
+	    likely(lb_apply(env, start, start + m->data_len, grow, p, d))) {
+		ret->ifindex[ret->send_n] = d->link->ifindex;
 		ret->send[ret->send_n++] = m;
 	} else if (d->verdict == LB_PASS) {
 		ret->kernel[ret->kernel_n++] = m;

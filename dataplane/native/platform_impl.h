@@ -135,9 +135,9 @@ static __always_inline __u32 lb_now_s(struct lb_env *env)
 	return env->now_s;
 }
 
-static __always_inline void lb_route_lookup(struct lb_env *env, const struct lb_route_query *query,
-					    struct lb_route_answer *ret)
+static __always_inline const struct lb_route_answer *
+lb_route_lookup(struct lb_env *env, const struct lb_route_query *query)
 {
 	env->asked = *query;
-	*ret = env->route;
+	return &env->route;
 }

@@ -38,9 +38,9 @@ void answers_lookup(const struct lb_route_query *q, bool forwarding, struct lb_r
 			ret->reason = LB_REASON_ROUTE_NEIGHBOUR;
 		} else {
 			ret->reason = LB_REASON_REPLY;
-			ret->ifindex = LINK_IFINDEX;
-			ret->mtu = LINK_MTU;
-			memcpy(ret->macs, macs, sizeof(macs));
+			ret->link.ifindex = LINK_IFINDEX;
+			ret->link.mtu = LINK_MTU;
+			memcpy(ret->link.macs, macs, sizeof(macs));
 		}
 		return;
 	case 2:

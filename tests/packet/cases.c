@@ -105,16 +105,18 @@ static void put_source6(struct filling *f)
 	put_source(f, &f->t->meta->source6);
 }
 
+static void put_link(struct filling *f, struct lb_link *link)
+{
+	link->ifindex = (uint32_t)next_number(f);
+	link->mtu = (uint32_t)next_number(f);
+	next_bytes(f, link->macs, sizeof(link->macs));
+}
+
 static void put_hop(struct filling *f)
 {
 	struct lb_hop *hop = &f->t->hops[next_number(f)];
-	uint8_t macs[12];
 
-	hop->ifindex = (uint32_t)next_number(f);
-	hop->mtu = (uint32_t)next_number(f);
-	next_bytes(f, macs, 12);
-	memcpy(hop->destination, macs, 6);
-	memcpy(hop->source, macs + 6, 6);
+	put_link(f, &hop->link);
 	hop->state = LB_ROW_LIVE;
 }
 
@@ -278,9 +280,7 @@ static void put_answer(struct filling *f)
 	struct lb_route_answer *a = &f->facts->answer;
 
 	a->reason = next_reason(f);
-	a->ifindex = (uint32_t)next_number(f);
-	a->mtu = (uint32_t)next_number(f);
-	next_bytes(f, a->macs, sizeof(a->macs));
+	put_link(f, &a->link);
 }
 
 static void put_forwarding(struct filling *f)

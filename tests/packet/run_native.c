@@ -83,10 +83,12 @@ static void native_run(const struct case_facts *facts, uint32_t cpu, struct run_
 	lb_count(&env, &packet, &d);
 	ret->out_len = facts->in_len;
 	if (d.verdict == LB_TRANSMIT) {
-		start -= d.grow;
-		ret->out_len += d.grow;
-		ret->ifindex = d.link.ifindex;
-		if (!lb_apply(&env, start, start + ret->out_len, &packet, &d))
+		uint32_t grow = lb_decision_grow(&d);
+
+		start -= grow;
+		ret->out_len += grow;
+		ret->ifindex = d.link->ifindex;
+		if (!lb_apply(&env, start, start + ret->out_len, grow, &packet, &d))
 			ret->complaint = "lb_apply() refused";
 	}
 	ret->verdict = d.verdict;

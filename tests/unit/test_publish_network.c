@@ -75,13 +75,13 @@ static void routes_are_switched_not_before_the_grace_period(void **state)
 	publisher_set_routes(b->p, &r, 1, b->now_s);
 	assert_int_equal(b->t->rows.meta->route_set, 1);
 	assert_int_equal(routes->sets[1].route4_n, 1);
-	assert_int_equal(b->t->rows.hops[routes->sets[1].route4[0].hop].ifindex, 3);
+	assert_int_equal(b->t->rows.hops[routes->sets[1].route4[0].hop].link.ifindex, 3);
 	r.hop.ifindex = 4;
 	publisher_set_routes(b->p, &r, 1, b->now_s + 1);
 	assert_int_equal(b->t->rows.meta->route_set, 1);
 	publisher_sweep_all(b->p, b->now_s + 3);
 	assert_int_equal(b->t->rows.meta->route_set, 0);
-	assert_int_equal(b->t->rows.hops[routes->sets[0].route4[0].hop].ifindex, 4);
+	assert_int_equal(b->t->rows.hops[routes->sets[0].route4[0].hop].link.ifindex, 4);
 	bed_check(b->p);
 }
 

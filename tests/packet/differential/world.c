@@ -97,10 +97,10 @@ static void fill_hops(struct world *w)
 	for (uint32_t i = 1; i < HOPS_N; i++) {
 		struct lb_hop *h = &w->t->hops[i];
 
-		h->ifindex = RANDOM_OF(&w->random, ifindexes);
-		h->mtu = RANDOM_OF(&w->random, mtus);
-		memcpy(h->destination, &(uint64_t){random_next(&w->random)}, 6);
-		memcpy(h->source, &(uint64_t){random_next(&w->random)}, 6);
+		h->link.ifindex = RANDOM_OF(&w->random, ifindexes);
+		h->link.mtu = RANDOM_OF(&w->random, mtus);
+		memcpy(h->link.macs, &(uint64_t){random_next(&w->random)}, 6);
+		memcpy(h->link.macs + 6, &(uint64_t){random_next(&w->random)}, 6);
 	}
 }
 

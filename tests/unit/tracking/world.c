@@ -97,7 +97,8 @@ static uint32_t make_frame(struct world *w, struct frame *f, uint32_t service, u
 }
 
 // Rules whose breach costs no connection of which the clients know.
-static void check_entry_rules(struct world *w, const struct lb_decision *d)
+static void check_entry_rules(struct world *w, const struct lb_packet *p,
+			      const struct lb_decision *d)
 {
 	uint32_t flags = w->t->rows.backends[d->backend].flags;
 
@@ -105,9 +106,9 @@ static void check_entry_rules(struct world *w, const struct lb_decision *d)
 		return;
 	if (flags & LB_BACKEND_RESET)
 		fail_msg("row %u is down under reset, but an entry led there", d->backend);
-	if (d->is_syn && flags & LB_BACKEND_DOWN)
+	if (lb_packet_is_syn(p) && flags & LB_BACKEND_DOWN)
 		fail_msg("row %u is down, but a SYN followed an entry to it", d->backend);
-	if (d->is_syn && LB_ENTRY_STATE(d->entry) == LB_ENTRY_CLOSING)
+	if (lb_packet_is_syn(p) && LB_ENTRY_STATE(d->entry) == LB_ENTRY_CLOSING)
 		fail_msg("a SYN followed an entry that is closing");
 }
 
@@ -129,7 +130,7 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 	lb_decide(&env, (uint8_t *)&f, (uint8_t *)&f + len, len, &p, &d);
 	w->packet_depth -= is_peek ? 2 : 1;
 	if (!is_peek) {
-		check_entry_rules(w, &d);
+		check_entry_rules(w, &p, &d);
 		lb_count(&env, &p, &d);
 		w->packets++;
 	}
