@@ -151,12 +151,15 @@ static void follow_ports(struct dpdk *p)
 		struct interface *own = at[i] < 0 ? NULL : &p->interfaces[at[i]];
 		uint32_t ifindex = own ? own->ifindex : 0;
 
-		if (is_probed(&rows[i]) && own) {
+		// It keeps its interface: lb-dpdk may start again while lbd does not run.
+		if (!is_probed(&rows[i]))
+			continue;
+		if (own) {
 			memcpy(own->view.port, rows[i].name, sizeof(own->view.port));
 			own->view.attached = p->is_running;
 			tap_set_mac(own->view.name, rows[i].mac);
 			tap_limit_mtu(own->view.name, rows[i].mtu);
-		} else if (is_probed(&rows[i])) {
+		} else {
 			lost = rows[i].name;
 		}
 		if (rows[i].ifindex != ifindex)

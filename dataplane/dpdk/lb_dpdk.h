@@ -38,7 +38,7 @@ struct port {
 	char name[LB_PORT_NAME_MAX + 1];
 	uint8_t mac[6];
 	uint16_t rx_n, tx_n;	   // queues
-	uint16_t mtu_now;	   // bytes of an IP packet
+	uint16_t mtu_now, mtu_max; // bytes of an IP packet
 	unsigned int first_worker; // of queue 0; the next queue is the next worker's
 	struct rte_mempool *pool;
 	struct rte_ring *to_kernel; // many producers, one consumer
@@ -71,6 +71,10 @@ struct worker {
 	} out[LB_PORT_MAX];
 	struct tables *tables; // set by main; NULL: all packets are the kernel's
 	struct tables *used;   // what the worker walks now; read by main
+	// Read by main, which frees nothing that a turn may be reading: how many began, and whether
+	// one may be under way (not while it sleeps, nor before its first or after its last).
+	uint64_t turns;
+	bool is_walking;
 	struct walk walk;
 	struct outbox outboxes[LB_PORT_MAX];
 } __rte_cache_aligned;
@@ -129,7 +133,7 @@ void tables_leave(struct lb_dpdk *d);
 
 // Follows the kernel's routes and neighbours, for the replies of nat that the mirrored routes of
 // the tables leave open.
-int routes_open(struct routes **ret, struct err *e);
+int routes_open(const struct lb_dpdk *d, struct routes **ret, struct err *e);
 void routes_close(struct routes *r);
 // Reads what changed. Now and then.
 void routes_follow(struct routes *r);

@@ -144,7 +144,7 @@ static int start(struct lb_dpdk *d, struct err *e)
 	if (!status)
 		status = ports_open(d, e);
 	if (!status)
-		status = routes_open(&d->routes, e);
+		status = routes_open(d, &d->routes, e);
 	if (!status)
 		status = tables_follow(d, e);
 	for (unsigned int i = 0; i < d->workers_n && !status; i++)

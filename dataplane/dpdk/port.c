@@ -187,6 +187,17 @@ static int set_up_queues(struct port *p, const struct rte_eth_dev_info *info, st
 	return status;
 }
 
+// The biggest that it takes: of what does not fit into one mbuf only where the driver takes chains
+// of them, in both directions.
+static uint16_t find_mtu_max(const struct rte_eth_dev_info *info)
+{
+	const uint16_t one = RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 2 * RTE_VLAN_HLEN;
+	bool has_chains = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER &&
+			  info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+
+	return has_chains ? info->max_mtu : RTE_MIN(info->max_mtu, one);
+}
+
 static int configure(struct lb_dpdk *d, struct port *p, struct err *e)
 {
 	struct rte_eth_conf conf = {};
@@ -197,6 +208,7 @@ static int configure(struct lb_dpdk *d, struct port *p, struct err *e)
 		return fail(p, "says nothing of itself", status, e);
 	p->rx_n = min3(d->workers_n, info.max_rx_queues, QUEUES_MAX);
 	p->tx_n = min3(d->workers_n, info.max_tx_queues, QUEUES_MAX);
+	p->mtu_max = find_mtu_max(&info);
 	if (!p->rx_n || !p->tx_n)
 		return err_set(e, -EINVAL, "port %s: the driver %s offers no queues", p->name,
 			       info.driver_name);
@@ -289,7 +301,6 @@ void ports_show(struct lb_dpdk *d)
 	for (unsigned int i = 0; i < LB_PORT_MAX; i++) {
 		struct lb_port *row = &d->tables->file.ports[i];
 		const struct port *p = i < d->ports_n ? &d->ports[i] : NULL;
-		struct rte_eth_dev_info info;
 
 		__atomic_store_n(&row->state, LB_PORT_NONE, __ATOMIC_RELEASE);
 		// Where lbd does not run, the interface of this port is that of the last time.
@@ -299,7 +310,7 @@ void ports_show(struct lb_dpdk *d)
 			continue;
 		memcpy(row->name, p->name, sizeof(row->name));
 		memcpy(row->mac, p->mac, sizeof(row->mac));
-		row->mtu = rte_eth_dev_info_get(p->id, &info) ? p->mtu_now : info.max_mtu;
+		row->mtu = p->mtu_max;
 		__atomic_store_n(&row->state, LB_PORT_PROBED, __ATOMIC_RELEASE);
 	}
 }

@@ -166,6 +166,7 @@ static void set_state(struct worker *w, enum lb_worker_state state)
 {
 	struct lb_worker *row = row_of(w);
 
+	__atomic_store_n(&w->is_walking, state == LB_WORKER_RUNNING, __ATOMIC_SEQ_CST);
 	if (row)
 		__atomic_store_n(&row->state, state, __ATOMIC_SEQ_CST);
 }
@@ -190,6 +191,7 @@ static void beat(struct worker *w)
 	if (t != w->used)
 		use_tables(w, t);
 	row = row_of(w);
+	__atomic_store_n(&w->turns, w->turns + 1, __ATOMIC_RELEASE);
 	// What it read in the turn before is done with, and seen to be by whoever sees this.
 	if (row)
 		__atomic_store_n(&row->loops, row->loops + 1, __ATOMIC_RELEASE);
@@ -210,6 +212,7 @@ int worker_run(void *arg)
 	struct worker *w = arg;
 	unsigned int idle_turns = 0;
 
+	set_state(w, LB_WORKER_RUNNING);
 	while (!__atomic_load_n(&w->all->is_stopping, __ATOMIC_RELAXED)) {
 		beat(w);
 		if (turn(w)) {

@@ -69,6 +69,11 @@ dpdk_topology()
 ${LBD_SETTINGS-}"
 }
 
+nic_mac()
+{
+	ns_ip lb -j link show "$1-nic" | jq -r '.[0].address'
+}
+
 # After lbd has made wan and lan for the first time.
 dpdk_addresses()
 {
@@ -82,17 +87,23 @@ dpdk_addresses()
 
 dpdk_start()
 {
+	dpdk_start_alone
+	await 30 "lb-dpdk runs" dpdk_is_ready
+}
+
+# Where lbd may not run.
+dpdk_start_alone()
+{
 	local ports=() link
 	for link in wan lan; do
 		case $PORTS in
 		af_xdp) ports+=(--vdev "net_af_xdp_$link,iface=$link-nic,busy_budget=0") ;;
-		tap) ports+=(--vdev "net_tap_$link,iface=$link-port,persist") ;;
+		tap) ports+=(--vdev "net_tap_$link,iface=$link-port,mac=$(nic_mac $link),persist") ;;
 		esac
 	done
 	spawn lb lb-dpdk nice -n -5 "$BUILD/lb-dpdk" --tables "$RUN/lbd/tables" --idle-sleep 50 -- \
 		--lcores "$LCORES" --no-huge -m 512 --no-pci --no-telemetry "${ports[@]}"
 	DPDK=$SPAWNED
-	await 30 "lb-dpdk runs" dpdk_is_ready
 }
 
 dpdk_is_ready()
@@ -188,6 +199,7 @@ assert_conservation()
 dpdk_transitions()
 {
 	local i
+	[[ $MODE != ipip ]] || LBD_SETTINGS='source: {ipv4: 10.9.0.0/24, ipv6: "fd00:9::/64"}'
 	dpdk_topology "$MODE" 4
 	for i in 1 2 3 4; do
 		[[ $MODE == nat ]] || vips_add b$i 203.0.113.{10..12} 2001:db8:113::{10..12}

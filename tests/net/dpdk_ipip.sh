@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# ipip with lb-dpdk on net_af_xdp: real connections through every change, and through
+# restarts of lbd and of lb-dpdk.
+
+. "$(dirname "$0")/lib.sh"
+isolate "$@"
+MODE=ipip
+. "$NET_DIR/transitions.sh"
+. "$NET_DIR/dpdk_bed.sh"
+
+dpdk_transitions
