@@ -1,89 +1,136 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // DPDK's environment abstraction layer (EAL), started so that a person learns what is
-// missing: its log is kept while it starts, and where it fails the cause is told as a
-// sentence with the mend, the EAL's own last words beside it.
+// missing. It, its drivers and their libraries write many lines to stdout and stderr:
+// these are kept until the ports run. Where something fails, the line that says why is
+// looked for in them, and told with the mend in a sentence; else they are thrown away.
 #include <errno.h>
-#include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lb_dpdk.h"
 
-// A line of the EAL's log says what is missing; these are looked for in it, in this order.
+#define KEPT_MAX 65536
+#define PERMISSION                                                                                 \
+	"permission is missing: run it as root, or with the capabilities and device files that "   \
+	"docs/dpdk.md lists"
+#define HUGE_PAGES                                                                                 \
+	"no huge pages are free: `sysctl vm.nr_hugepages=512` reserves 1 GB, and `mount -t "       \
+	"hugetlbfs none /dev/hugepages` makes them usable"
+#define OTHER_PROCESS                                                                              \
+	"another DPDK process runs with the same --file-prefix: stop it, or give this one another"
+
+// The first of these that is found is the cause.
 static const struct {
-	const char *says, *mend;
+	const char *line, *mend;
 } causes[] = {
-	{"EAL: Cannot get a virtual area", "there is not enough address space: raise `ulimit -v`"},
-	{"Permission denied", "permission is missing: run it as root, or with the capabilities and "
-			      "device files that docs/dpdk.md lists"},
-	{"Operation not permitted", "permission is missing: run it as root, or with the "
-				    "capabilities and device files that docs/dpdk.md lists"},
-	{"No free 2048 kB hugepages", "no huge pages are free: `sysctl vm.nr_hugepages=512` "
-				      "reserves 1 GB"},
-	{"No available", "no huge pages are reserved: `sysctl vm.nr_hugepages=512` reserves 1 GB"},
-	{"no mounted hugetlbfs found", "no hugetlbfs is mounted: `mount -t hugetlbfs none "
-				       "/dev/hugepages`"},
-	{"Not enough memory available", "there are not enough huge pages: `sysctl "
-					"vm.nr_hugepages` reserves more, -m asks for less"},
-	{"Cannot create lock", "another DPDK process has the same --file-prefix: stop it, or give "
-			       "this one another"},
-	{"Cannot lock", "another DPDK process has the same --file-prefix: stop it, or give this "
-			"one another"},
-	{"lcore", "--lcores names what this host does not have; `nproc` says how many CPUs there "
-		  "are"},
-	{"failed to initialize", "a port named by --vdev cannot be made: its options are wrong, "
-				 "its kernel interface is not there, or another program has it"},
-	{"cannot be used", "a device named by -a cannot be used: is it bound to a driver for "
-			   "DPDK? `dpdk-devbind.py --status` says"},
+	{"unrecognized option", "the EAL does not know an argument; lb-dpdk's own come first"},
+	{"invalid parameter for --lcores",
+	 "--lcores names a CPU that this host does not have (`nproc` counts them), or is not "
+	 "written as in 0@0,1@1"},
+	{"Unable to parse device",
+	 "no driver is known for a device: is its name right, as in --vdev net_af_xdp0,iface=eth1 "
+	 "or -a 0000:03:00.0?"},
+	{"Cannot create lock on", OTHER_PROCESS},
+	{"hugepages reported on node", HUGE_PAGES},
+	{"Cannot get hugepage information", HUGE_PAGES},
+	{"Not enough memory available",
+	 "there are not enough huge pages: `sysctl vm.nr_hugepages` reserves more"},
+	{"Permission denied", PERMISSION},
+	{"Operation not permitted", PERMISSION},
+	{"failed to initialize",
+	 "a port cannot be made: are its options right, is its interface there, and has no other "
+	 "program got it?"},
+	{"cannot be used", "a device named by -a cannot be used: is it bound to a driver for DPDK? "
+			   "`dpdk-devbind.py --status` says"},
 };
 
-static char *log_text;
-static size_t log_len;
+static int kept_fd = -1, own_fds[2] = {-1, -1};
 
-// The last line of the log that is not empty.
-static const char *last_line(void)
+int eal_get_stderr(void)
 {
-	char *end = log_text + strlen(log_text), *line;
-
-	while (end > log_text && end[-1] == '\n')
-		*--end = '\0';
-	line = strrchr(log_text, '\n');
-	return line ? line + 1 : log_text;
+	return own_fds[1] < 0 ? STDERR_FILENO : own_fds[1];
 }
 
-static int explain(int code, struct err *e)
+static void keep_output(void)
 {
-	const char *mend = NULL;
+	fflush(NULL);
+	kept_fd = memfd_create("eal", MFD_CLOEXEC);
+	if (kept_fd < 0)
+		return;
+	for (int i = 0; i < 2; i++) {
+		own_fds[i] = dup(STDOUT_FILENO + i);
+		dup2(kept_fd, STDOUT_FILENO + i);
+	}
+}
 
-	for (size_t i = 0; i < RTE_DIM(causes) && !mend; i++)
-		if (strstr(log_text, causes[i].says))
-			mend = causes[i].mend;
-	if (mend)
-		return err_set(e, -code, "DPDK cannot start: %s (%.160s)", mend, last_line());
-	return err_set(e, -code, "DPDK cannot start: %s (%.200s)", rte_strerror(code), last_line());
+static void release_output(void)
+{
+	fflush(NULL);
+	for (int i = 0; i < 2 && kept_fd >= 0; i++) {
+		dup2(own_fds[i], STDOUT_FILENO + i);
+		close(own_fds[i]);
+		own_fds[i] = -1;
+	}
+}
+
+// Puts the cause that @text has a line of into @e. False: none is known.
+static bool find_cause(const char *text, struct err *e)
+{
+	for (size_t i = 0; i < RTE_DIM(causes); i++) {
+		const char *at = strstr(text, causes[i].line);
+		// That there is no port says nothing beside why.
+		bool is_all = !e->text[0] || e->code == -ENODEV;
+		char before[sizeof(e->text)];
+
+		if (!at)
+			continue;
+		while (at > text && at[-1] != '\n')
+			at--;
+		snprintf(before, sizeof(before), "%s", e->text);
+		err_set(e, e->code, "%.100s%s%s (%.*s)", is_all ? "" : before, is_all ? "" : "; ",
+			causes[i].mend, (int)RTE_MIN(strcspn(at, "\n"), 120u), at);
+		return true;
+	}
+	return false;
+}
+
+void eal_explain(struct err *e)
+{
+	static char text[KEPT_MAX];
+	char before[sizeof(e->text)];
+	ssize_t len = kept_fd < 0 ? 0 : pread(kept_fd, text, sizeof(text) - 1, 0);
+
+	release_output();
+	text[RTE_MAX(len, 0)] = '\0';
+	if (find_cause(text, e))
+		return;
+	snprintf(before, sizeof(before), "%s", e->text);
+	if (geteuid() && e->code != -ENODEV)
+		err_set(e, e->code, "%.150s; " PERMISSION, before[0] ? before : "DPDK failed");
+	else if (!e->text[0])
+		err_set(e, e->code, "DPDK's EAL cannot start: %s", rte_strerror(-e->code));
+}
+
+void eal_settle(void)
+{
+	release_output();
+	if (kept_fd >= 0)
+		close(kept_fd);
+	kept_fd = -1;
 }
 
 int eal_start(int argc, char **argv, struct err *e)
 {
-	FILE *log = open_memstream(&log_text, &log_len);
-	int status;
-
-	if (!log)
-		return err_set(e, -ENOMEM, "out of memory");
-	rte_openlog_stream(log);
-	status = rte_eal_init(argc, argv) < 0 ? -rte_errno : 0;
-	fflush(log);
-	if (status)
-		explain(-status ? -status : EINVAL, e);
-	// From here on its warnings go to stderr, beside what this program says.
-	rte_openlog_stream(stderr);
-	fclose(log);
-	free(log_text);
-	return status ? e->code : 0;
+	keep_output();
+	if (rte_eal_init(argc, argv) >= 0)
+		return 0;
+	e->code = rte_errno ? -rte_errno : -EINVAL;
+	e->text[0] = '\0';
+	return e->code;
 }

@@ -95,9 +95,15 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2))); // a li
 
 // ---- eal.c ----
 
-// Starts the EAL with @argv (argv[0] is the program). What hinders it is said as a sentence, with
-// the mend. 0 or a negative errno.
+// Starts the EAL with @argv (argv[0] is the program). From here on what DPDK writes is kept. 0 or a
+// negative errno, and eal_explain() knows why.
 int eal_start(int argc, char **argv, struct err *e);
+// The start has failed, with @e (whose text may be empty): adds what DPDK said, as a sentence with
+// the mend.
+void eal_explain(struct err *e);
+// The start is over: what DPDK writes goes to stderr again.
+void eal_settle(void);
+int eal_get_stderr(void); // for what is said in between
 
 // ---- port.c ----
 

@@ -48,13 +48,13 @@ static struct lb_dpdk dataplane;
 
 void say(const char *format, ...)
 {
+	char text[512];
 	va_list ap;
 
 	va_start(ap, format);
-	fputs("lb-dpdk: ", stderr);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
+	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
+	dprintf(eal_get_stderr(), "lb-dpdk: %s\n", text);
 }
 
 static void on_stop(int signal_number)
@@ -141,8 +141,9 @@ static int start(struct lb_dpdk *d, struct err *e)
 {
 	int status = make_workers(d, e);
 
-	if (!status)
-		status = ports_open(d, e);
+	if (!status && (status = ports_open(d, e)))
+		eal_explain(e);
+	eal_settle();
 	if (!status)
 		status = routes_open(d, &d->routes, e);
 	if (!status)
@@ -248,6 +249,8 @@ int main(int argc, char **argv)
 			status = run(d, &e);
 		stop(d);
 		rte_eal_cleanup();
+	} else {
+		eal_explain(&e);
 	}
 	if (status)
 		say("%s", err_render(&e, NULL, text, sizeof(text)));

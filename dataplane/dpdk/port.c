@@ -191,11 +191,14 @@ static int set_up_queues(struct port *p, const struct rte_eth_dev_info *info, st
 // of them, in both directions.
 static uint16_t find_mtu_max(const struct rte_eth_dev_info *info)
 {
-	const uint16_t one = RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 2 * RTE_VLAN_HLEN;
+	const uint32_t one = RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 2 * RTE_VLAN_HLEN;
 	bool has_chains = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER &&
 			  info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 
-	return has_chains ? info->max_mtu : RTE_MIN(info->max_mtu, one);
+	uint32_t mtu = RTE_MIN(info->max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN,
+			       (uint32_t)info->max_mtu);
+
+	return (uint16_t)(has_chains ? mtu : RTE_MIN(mtu, one));
 }
 
 static int configure(struct lb_dpdk *d, struct port *p, struct err *e)

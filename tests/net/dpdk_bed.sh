@@ -205,6 +205,11 @@ dpdk_transitions()
 		[[ $MODE == nat ]] || vips_add b$i 203.0.113.{10..12} 2001:db8:113::{10..12}
 		[[ $MODE != ipip ]] || decap_start b$i 10.9.0.0/24 fd00:9::/64
 	done
+	# net_tap takes frames of Ethernet's own size only: the outer header must fit in.
+	if [[ $PORTS$MODE == tapipip ]]; then
+		ns_ip client route replace default via 198.51.100.1 mtu 1440
+		ns_ip client -6 route replace default via 2001:db8:100::1 mtu 1440
+	fi
 	lbd_configure
 	lbd_start
 	dpdk_addresses
