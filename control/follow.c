@@ -216,6 +216,11 @@ static void on_routes(void *arg, const struct publisher_route *routes, size_t ro
 	sweep_soon(d);
 }
 
+static void on_interface(void *arg)
+{
+	dataplane_refresh(arg);
+}
+
 static void on_links(void *arg)
 {
 	struct lbd *d = arg;
@@ -231,6 +236,7 @@ const struct netlink_calls follow_netlink_calls = {
 	.hop_changed = on_hop,
 	.routes_changed = on_routes,
 	.links_changed = on_links,
+	.interface_came = on_interface,
 };
 
 void follow_health(void *arg, const char *service, const struct lb_address *address, uint16_t port,

@@ -150,8 +150,8 @@ static bool is_configured(const struct netlink *n, const char *name)
 	return false;
 }
 
-// An interface of lbd.yaml that was not there before, or not under this name: it must have its
-// program before packets come, for the kernel would answer them (RST).
+// An interface of lbd.yaml that was not there before, or not under this name: until it has its
+// program, nothing that comes by it is balanced.
 static bool is_new_interface(const struct netlink *n, const struct nlmsghdr *message)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
@@ -173,7 +173,6 @@ static bool is_new_interface(const struct netlink *n, const struct nlmsghdr *mes
 
 static int read_event(const struct nlmsghdr *message, void *arg)
 {
-	const struct timeval now = {};
 	struct netlink *n = arg;
 
 	switch (message->nlmsg_type) {
@@ -185,8 +184,7 @@ static int read_event(const struct nlmsghdr *message, void *arg)
 	case RTM_DELLINK:
 	case RTM_NEWNETCONF:
 		netlink_set_stale(n, NETLINK_LINKS | NETLINK_ADDRESSES | NETLINK_ROUTES);
-		if (is_new_interface(n, message))
-			event_add(n->settle, &now);
+		n->has_new_interface |= is_new_interface(n, message);
 		break;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
@@ -200,10 +198,9 @@ static int read_event(const struct nlmsghdr *message, void *arg)
 
 // After an overrun the kernel throws away events, without saying so again, until the socket is
 // empty: what is read before then may be old before its events could come.
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void read_events(struct netlink *n)
 {
 	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct netlink *n = arg;
 
 	for (int i = 0; i < RECEIVES_MAX; i++) {
 		ssize_t len = mnl_socket_recvfrom(n->events, buf, sizeof(buf));
@@ -219,6 +216,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			return;
 		}
 	}
+}
+
+// Once for all events that there are: a storm of them leaves the loop its turns.
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct netlink *n = arg;
+
+	read_events(n);
+	if (n->has_new_interface)
+		n->calls.interface_came(n->calls.arg);
+	n->has_new_interface = false;
 }
 
 static void on_settle(evutil_socket_t fd, short what, void *arg)

@@ -24,6 +24,8 @@ struct netlink_calls {
 	void (*routes_changed)(void *arg, const struct publisher_route *routes, size_t routes_n);
 	// The host's own addresses, or a link, changed.
 	void (*links_changed)(void *arg);
+	// An interface of lbd.yaml was made: told at once, before anything is read of it.
+	void (*interface_came)(void *arg);
 };
 
 int netlink_open(struct event_base *base, const struct settings *settings,

@@ -91,6 +91,7 @@ struct netlink {
 	unsigned int stale;	// bits of enum netlink_stale
 	bool is_cut_off;	// netlink_set_cut_off()
 	bool is_overrun;	// events were lost, and `events` is not empty yet
+	bool has_new_interface; // `interface_came` is to be called after this batch of events
 	uint64_t settled_ms;	// when `settle` last ran
 
 	struct netlink_link *links;

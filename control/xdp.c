@@ -336,8 +336,11 @@ void xdp_refresh(struct xdp *x)
 		struct xdp_interface_view *view = &x->views[i];
 		uint32_t ifindex = if_nametoindex(view->name);
 		struct err e = {};
+		bool native;
 
-		if (ifindex && ifindex == view->ifindex && view->attached)
+		// An interface that is made anew may get the number that it had.
+		if (ifindex && ifindex == view->ifindex && view->attached &&
+		    attached_program(ifindex, &native) == x->program_id)
 			continue;
 		if (attach_interface(x, i, &e))
 			snprintf(view->warning, sizeof(view->warning), "%.*s",

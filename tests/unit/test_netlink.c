@@ -35,8 +35,9 @@ static size_t routes_n;
 static char far_ns[32];
 static const uint8_t far_mac[6] = {2, 0, 0, 0, 0, 2}, near_mac[6] = {2, 0, 0, 0, 0, 1};
 static struct prefix direct[2];
-static struct settings_interface interface = {.name = "nl0"};
-static struct settings settings = {.interfaces = &interface, .interfaces_n = 1, .direct = direct};
+static int came_n; // times that it was told of a new interface
+static struct settings_interface interfaces[] = {{.name = "nl0"}, {.name = "nl9"}};
+static struct settings settings = {.interfaces = interfaces, .interfaces_n = 2, .direct = direct};
 
 static void run(const char *format, ...)
 {
@@ -78,6 +79,11 @@ static void on_routes(void *arg, const struct publisher_route *list, size_t n)
 
 static void on_links(void *arg)
 {
+}
+
+static void on_interface(void *arg)
+{
+	came_n++;
 }
 
 // ---- awaiting ----
@@ -195,7 +201,11 @@ static int remove_network(void **state)
 static int open_netlink(void **state)
 {
 	const struct netlink_calls calls = {
-		.hop_changed = on_hop, .routes_changed = on_routes, .links_changed = on_links};
+		.hop_changed = on_hop,
+		.routes_changed = on_routes,
+		.links_changed = on_links,
+		.interface_came = on_interface,
+	};
 	struct err e = {};
 
 	memset(seen, 0, sizeof(seen));
@@ -335,6 +345,31 @@ static void test_link_down_and_up(void **state)
 
 // ---- routes ----
 
+static bool has_come(const void *arg)
+{
+	return came_n > *(const int *)arg;
+}
+
+static void test_interface_comes(void **state)
+{
+	int before = came_n;
+
+	run("ip link add nl8 type veth peer name nl7"); // not of lbd.yaml
+	run("ip link add nl9 type veth peer name nl6");
+	assert_true(await(has_come, &before));
+	// All events that wait are one call.
+	assert_int_equal(came_n, before + 1);
+	before = came_n;
+	for (int i = 0; i < 20; i++)
+		run("ip link del nl9; ip link add nl9 type veth peer name nl6");
+	assert_true(await(has_come, &before));
+	assert_int_equal(came_n, before + 1);
+	before = came_n;
+	run("ip link set nl8 down && ip link del nl9 && ip link set nl8 name nl9"); // renamed
+	assert_true(await(has_come, &before));
+	run("ip link del nl9");
+}
+
 static void test_routes(void **state)
 {
 	struct seen *s = watch("10.1.0.2");
@@ -443,6 +478,7 @@ int main(void)
 		TEST(test_other_mac_when_stale),
 		TEST(test_overrun),
 		TEST(test_link_down_and_up),
+		TEST(test_interface_comes),
 		TEST(test_routes),
 		TEST(test_direct_prefix_wins),
 		TEST(test_too_many_routes),

@@ -280,6 +280,11 @@ static void test_interface_gone_and_back(void **state)
 	assert_true(view(&s, 0).attached);
 	assert_string_equal(view(&s, 0).warning, "");
 	assert_int_equal(query("xt0").drv_prog_id, pinned_program());
+	// At once, and under the number that it had.
+	run("i=$(ip -j link show xt0 | jq '.[0].ifindex') && ip link del xt0 && "
+	    "ip link add xt0 index $i type veth peer name xp0");
+	xdp_refresh(s.xdp);
+	assert_int_equal(query("xt0").drv_prog_id, pinned_program());
 	stop(&s);
 
 	// While no lbd runs.
