@@ -27,6 +27,7 @@ struct follow {
 	bool is_busy;	   // sweeping in busy steps
 	bool is_held;	   // rings wait for the end of a burst
 	bool hops_changed; // their warning is to be looked at
+	bool is_guarded;   // else it is tried again
 	uint32_t sweep_lines;
 };
 
@@ -189,6 +190,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	// The last leaving backend may be gone now: nobody needs its next hop and its checks.
 	if (was_busy && !busy)
 		set_followed(d);
+	if (!busy && (was_busy || !f->is_guarded))
+		f->is_guarded = follow_set_guard(d);
 	if (f->hops_changed)
 		warn_hops(d);
 	if (warning)
@@ -252,9 +255,21 @@ void follow_health(void *arg, const char *service, const struct lb_address *addr
 		   "is %s: %s", names[state], cause);
 }
 
+void follow_guard_lost(void *arg)
+{
+	struct lbd *d = arg;
+
+	events_add(
+		d->events, "warning", NULL, NULL,
+		"the nftables table inet sluice was taken away (`nft flush ruleset`?); it is put "
+		"there again");
+	d->follow->is_guarded = follow_set_guard(d);
+}
+
 void follow_model(struct lbd *d)
 {
 	set_followed(d);
+	d->follow->is_guarded = follow_set_guard(d);
 	follow_set_vips(d);
 	follow_warn_forwarding(d);
 	events_clear_warning(d->events, "network");

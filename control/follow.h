@@ -14,6 +14,9 @@ extern const struct netlink_calls follow_netlink_calls;
 void follow_health(void *arg, const char *service, const struct lb_address *address, uint16_t port,
 		   enum health_state state, const char *cause);
 
+// The call that guard_open() wants, likewise.
+void follow_guard_lost(void *arg);
+
 int follow_new(struct lbd *d, struct follow **ret, struct err *e);
 void follow_free(struct follow *f);
 

@@ -63,6 +63,80 @@ void follow_set_vips(struct lbd *d)
 	free(vips);
 }
 
+// ---- the guard ----
+
+static bool add_key(struct guard_keys *k, size_t *max, const struct guard_key *key)
+{
+	size_t grown = *max ? *max * 2 : 64;
+	struct guard_key *keys = k->keys;
+
+	if (k->n == *max) {
+		keys = realloc(keys, grown * sizeof(*keys));
+		if (!keys)
+			return false;
+		k->keys = keys;
+		*max = grown;
+	}
+	k->keys[k->n++] = *key;
+	return true;
+}
+
+static bool add_services(const struct model *m, struct guard_keys *k)
+{
+	size_t max = 0;
+
+	for (size_t i = 0; i < m->services_n; i++) {
+		const struct model_service *s = &m->services[i];
+		struct guard_key key = {.port = s->port, .protocol = s->protocol};
+
+		for (size_t j = 0; j < s->vips_n; j++) {
+			key.address = s->vips[j];
+			if (!add_key(k, &max, &key))
+				return false;
+		}
+	}
+	return true;
+}
+
+struct backend_keys {
+	const struct lb_backend *rows;
+	struct guard_keys *keys;
+	size_t max;
+	bool is_full; // out of memory
+};
+
+static bool add_backend(const struct publisher_backend_view *view, void *arg)
+{
+	struct backend_keys *b = arg;
+	const struct lb_backend *row = &b->rows[view->row];
+	const struct guard_key key = {
+		.address = view->address, .port = view->port, .protocol = row->protocol};
+
+	b->is_full = row->mode == LB_MODE_NAT && !add_key(b->keys, &b->max, &key);
+	return !b->is_full;
+}
+
+bool follow_set_guard(struct lbd *d)
+{
+	struct guard_wanted wanted = {};
+	struct backend_keys b = {.rows = d->tables->rows.backends, .keys = &wanted.backends};
+	struct err e = {.text = "guard: out of memory"};
+	int status = -ENOMEM;
+
+	publisher_each_backend(d->publisher, NULL, add_backend, &b);
+	if (!b.is_full && add_services(d->model, &wanted.services)) {
+		status = guard_put(d->guard, &wanted, &e);
+	} else {
+		free(wanted.services.keys);
+		free(wanted.backends.keys);
+	}
+	if (status)
+		events_set_warning(d->events, "guard", "%s", e.text);
+	else
+		events_clear_warning(d->events, "guard");
+	return !status;
+}
+
 // ---- tunnels ----
 
 static void set_source(struct lbd *d, int family, bool is_given, const struct prefix *given,

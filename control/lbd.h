@@ -7,6 +7,7 @@
 #include <event2/event.h>
 
 #include "control/events.h"
+#include "control/guard.h"
 #include "control/health/health.h"
 #include "control/netlink.h"
 #include "control/plan.h"
@@ -28,6 +29,7 @@ struct lbd {
 	struct xdp *xdp;   // NULL: the dataplane is the other one
 	struct dpdk *dpdk; // likewise
 	struct netlink *netlink;
+	struct guard *guard;
 	struct health *health;
 	struct store *store;
 	struct events *events;

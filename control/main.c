@@ -29,8 +29,8 @@ static const char usage[] =
 	"\n"
 	"  --config FILE  the host's settings; " CONFIG_DEFAULT " by default\n"
 	"  --check        validate the settings, and exit\n"
-	"  --detach       take the XDP program, its tables and the VIPs away, and exit;\n"
-	"                 connections break. A stopped lbd leaves all of it running\n"
+	"  --detach       take the XDP program, its tables, the VIPs and the guard (nftables)\n"
+	"                 away, and exit; connections break. A stopped lbd leaves all running\n"
 	"  --version      print the version, and exit\n"
 	"  --help         print this, and exit\n"
 	"\n"
@@ -78,6 +78,8 @@ static int detach(const struct settings *s, struct err *e)
 		status = dataplane_detach(s, e);
 	if (!status)
 		status = remove_vips(s, e);
+	if (!status)
+		status = guard_remove(e);
 	return status;
 }
 

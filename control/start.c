@@ -66,6 +66,8 @@ static int begin_following(struct lbd *d, struct err *e)
 
 	if (!status)
 		status = follow_new(d, &d->follow, e);
+	if (!status)
+		status = guard_open(d->base, d->settings, follow_guard_lost, d, &d->guard, e);
 	if (status)
 		return status;
 	follow_model(d);
@@ -74,6 +76,18 @@ static int begin_following(struct lbd *d, struct err *e)
 	if (status)
 		return status;
 	return api_start(d, &d->api, e);
+}
+
+// What this start made, as far as it came.
+static void take_back(struct lbd *d)
+{
+	struct err unused;
+
+	dataplane_detach(d->settings, &unused);
+	if (!d->guard)
+		return;
+	netlink_set_vips(d->netlink, NULL, 0, &unused);
+	guard_remove(&unused);
 }
 
 int start_run(struct lbd *d, struct err *e)
@@ -90,10 +104,8 @@ int start_run(struct lbd *d, struct err *e)
 	if (!status)
 		status = begin_following(d, e);
 	if (status) {
-		struct err unused;
-
 		if (d->tables && !d->tables->is_adopted)
-			dataplane_detach(d->settings, &unused);
+			take_back(d);
 		return status;
 	}
 	events_add(d->events, "start", NULL, NULL,
@@ -110,6 +122,7 @@ void start_stop(struct lbd *d)
 	if (d->health)
 		health_free(d->health);
 	follow_free(d->follow);
+	guard_close(d->guard);
 	if (d->netlink)
 		netlink_close(d->netlink);
 	if (d->publisher)

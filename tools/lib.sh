@@ -23,12 +23,12 @@ export ROOT BUILD
 # shellcheck disable=SC2034
 {
 	packages_build=(gcc libc6-dev clang bpftool meson ninja-build pkg-config
-		libbpf-dev libmnl-dev libevent-dev libcurl4-openssl-dev libjansson-dev libyaml-dev
-		libsystemd-dev libsmartcols-dev libcmocka-dev)
+		libbpf-dev libmnl-dev libnftables-dev libevent-dev libcurl4-openssl-dev libjansson-dev
+		libyaml-dev libsystemd-dev libsmartcols-dev libcmocka-dev)
 	packages_net=(iproute2 ethtool nginx-light jq curl tcpdump nftables procps iputils-ping
 		mount python3 util-linux)
 	packages_dpdk=(libdpdk-dev dpdk)
-	packages_unit=(iproute2 jq mount procps python3 python3-scapy util-linux)
+	packages_unit=(iproute2 jq mount nftables procps python3 python3-scapy util-linux)
 	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)
 	packages_tools=(jq)
 	packages_bench=(iproute2 ethtool jq mount procps python3 util-linux)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The network moves under the balancer: a backend's MAC, flushed neighbours, a link
-# down and up, an interface gone and back. Held connections live on, new ones are
-# served again, and an interface that comes back has its program again.
+# down and up, an interface gone and back, also while lbd is stopped. Held connections
+# live on, new ones are served again, and an interface that comes back has its program.
 
 . "$(dirname "$0")/lib.sh"
 isolate "$@"
@@ -62,7 +62,7 @@ unbroken "steady"
 
 say "a backend's MAC address is another one, and the neighbours are flushed"
 ns_ip b1 link set eth0 address 02:00:00:00:77:01
-ns_ip lb neigh flush all
+ns_ip lb neigh flush all || true # lbd asks for them meanwhile: ip(8) may find no end
 await 20 "the new MAC address is in the tables" hop_mac 10.1.0.11
 await 20 "all backends get connections" all_have_slots
 unbroken "another MAC"
@@ -76,18 +76,113 @@ await 20 "the lan is taken again" hop_by lan
 await 20 "all backends get connections" all_have_slots
 unbroken "link down and up"
 
+# ---- interfaces gone and back ----
+
+# Until lbd has attached its program again, the kernel gets what the program should: how long that
+# is depends on the host, so connections are as busy as it takes to hit any gap.
+busy()
+{
+	hold busy --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 100 --interval 20 \
+		--timeout 30000
+}
+
+wan_back()
+{
+	link_add lb wan router wan
+	link_takes_xdp router wan
+	address_add lb wan 192.0.2.2/24 2001:db8:2::2/64
+	address_add router wan 192.0.2.1/24 2001:db8:2::1/64
+	default_route lb 192.0.2.1 2001:db8:2::1
+	ns_ip router route add 203.0.113.0/24 via 192.0.2.2
+	ns_ip router route add 2001:db8:113::/48 via 2001:db8:2::2
+}
+
+lan_back()
+{
+	link_add lb lan router lan-lb
+	link_takes_xdp router lan-lb
+	ns_ip router link set lan-lb master lan
+	address_add lb lan 10.1.0.2/24 fd00:1::2/64
+}
+
+has_program()
+{
+	ns_ip lb link show "$1" | grep -q "prog/xdp"
+}
+
+# guarded COUNTER: packets that the guard kept from the kernel, or from clients.
+guarded()
+{
+	in_ns lb nft -j list counter inet sluice "$1" | jq '.nftables[] | .counter // empty | .packets'
+}
+
+# guards_more COUNTER THAN
+guards_more()
+{
+	(($(guarded "$1") > $2))
+}
+
 say "an interface is gone, and back"
 ns_ip lb link del wan
 await 20 "status says so" eval 'lbctl status | grep -q "no interface wan"'
-link_add lb wan router wan
-link_takes_xdp router wan
-address_add lb wan 192.0.2.2/24 2001:db8:2::2/64
-address_add router wan 192.0.2.1/24 2001:db8:2::1/64
-default_route lb 192.0.2.1 2001:db8:2::1
-ns_ip router route add 203.0.113.0/24 via 192.0.2.2
-ns_ip router route add 2001:db8:113::/48 via 2001:db8:2::2
-await 20 "its program is back" eval 'ns_ip lb link show wan | grep -q "prog/xdp"'
+wan_back
+await 20 "its program is back" has_program wan
 unbroken "gone and back"
 let_go web
+
+say "again and again, under busy connections"
+busy
+for link in wan lan wan lan wan lan; do
+	ns_ip lb link del $link
+	${link}_back
+	await 20 "$link has its program back" has_program $link
+	await 20 "$link is the way to the backends and to clients" exercise
+	unbroken "$link gone and back"
+done
+
+say "while lbd does nothing at all"
+kill -STOP "$LBD"
+before=$(guarded to_services)
+ns_ip lb link del wan
+wan_back
+await 20 "packets for services come to the kernel" guards_more to_services $((before + 50))
+kill -CONT "$LBD"
+await 20 "wan has its program back" has_program wan
+unbroken "wan back without lbd"
+
+# Answers that no client gets are sent again, and then come in by an interface without program.
+for prefix in 198.51.100.0/25 2001:db8:100::/65; do
+	ns_ip router route add blackhole "$prefix"
+done
+sleep 0.5 # messages are under way; nothing is awaited
+kill -STOP "$LBD"
+before=$(guarded replies)
+ns_ip lb link del lan
+lan_back
+for prefix in 198.51.100.0/25 2001:db8:100::/65; do
+	ns_ip router route del blackhole "$prefix"
+done
+await 20 "backends' replies come to the kernel" guards_more replies $((before + 10))
+kill -CONT "$LBD"
+await 20 "lan has its program back" has_program lan
+unbroken "lan back without lbd"
+
+say "a client's neighbour entry is lost: the kernel resolves it anew"
+address_add router wan 192.0.2.9/24 2001:db8:2::9/64
+ns_ip router route replace 203.0.113.0/24 via 192.0.2.2 src 192.0.2.9
+ns_ip router route replace 2001:db8:113::/48 via 2001:db8:2::2 src 2001:db8:2::9
+spawn router near "$BUILD/tests/net/holder" client --report "$RUN/log/near.json" \
+	--to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 20 --interval 20 --timeout 30000
+HOLDERS[near]=$SPAWNED
+await 20 "connections from wan's own network" report near '.open == 20 and .servers["?"].held == 0'
+before=$(guarded replies)
+for _ in {1..10}; do
+	ns_ip lb neigh del 192.0.2.9 dev wan
+	ns_ip lb neigh del 2001:db8:2::9 dev wan
+	exercise
+done
+expect "replies came to the kernel" guards_more replies "$before"
+unbroken "neighbours lost"
+let_go busy near
 hold again --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 60 --new 20
 unbroken "new connections"

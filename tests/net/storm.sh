@@ -85,6 +85,16 @@ shows_services()
 		((.state == "enabled" and (.leaving | not)) == .gets_new_connections)] | all'
 }
 
+# The guard has the backends that there are, leaving ones too: no less and no more.
+guards_backends()
+{
+	local listed guarded
+	listed=$(api /v1/services/web | jq -c '[.backends[].address] | sort')
+	guarded=$(in_ns lb nft -j list set inet sluice backends4 |
+		jq -c '[.nftables[].set.elem // [] | .[].concat[0]] | sort')
+	[[ $listed == "$guarded" ]]
+}
+
 hold one --to 203.0.113.10:80 --held 300 --new 100
 for ((i = 1; i <= CHANGES; i++)); do
 	if ((RANDOM % 4)); then
@@ -101,5 +111,6 @@ for ((i = 1; i <= CHANGES; i++)); do
 done
 unbroken "$CHANGES changes"
 await 20 "the tables show what the services say" shows_services
+await 20 "the guard shows it too" guards_backends
 let_go "${!HOLDERS[@]}"
 assert_conservation

@@ -88,9 +88,12 @@ refuse "another hash key" 'key.*--detach' in_ns lb "$BUILD/lbd" --config "$RUN/l
 ok "the tables are the same to the byte"
 mv "$RUN/hash.key" "$RUN/state/hash.key"
 
+expect "no lbd runs, and the kernel is kept from services' packets" in_ns lb nft list set inet sluice services4
 expect "lbd --detach" in_ns lb "$BUILD/lbd" --detach --config "$RUN/lbd.yaml"
 left=$(find "$RUN/bpf/lbd" ! -type d 2>/dev/null || true)
 [[ -z $left ]] || fail "left in bpffs: $left"
 ok "nothing is left in bpffs"
 ! in_ns lb ip link show wan | grep -q xdp || fail "a program is left on wan"
 ok "no program is left on wan"
+! in_ns lb nft list tables | grep -q sluice || fail "a table is left in nftables"
+ok "no table is left in nftables"
