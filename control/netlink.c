@@ -265,6 +265,14 @@ static void on_lookups(evutil_socket_t fd, short what, void *arg)
 	netlink_run_lookups(arg);
 }
 
+static void on_probes(evutil_socket_t fd, short what, void *arg)
+{
+	struct netlink *n = arg;
+
+	read_events(n); // answers that wait, where the loop is late
+	netlink_probe_neighbours(n);
+}
+
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	netlink_retry_neighbours(arg);
@@ -274,6 +282,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 
 static int open_events(struct netlink *n, struct event_base *base, struct err *e)
 {
+	const struct timeval tick = {.tv_usec = NETLINK_PROBE_MS * 1000};
 	int bytes = RECEIVE_BYTES;
 	int fd;
 
@@ -293,7 +302,9 @@ static int open_events(struct netlink *n, struct event_base *base, struct err *e
 	n->settle = evtimer_new(base, on_settle, n);
 	n->lookups = evtimer_new(base, on_lookups, n);
 	n->retry = evtimer_new(base, on_retry, n);
-	if (!n->readable || !n->settle || !n->lookups || !n->retry || event_add(n->readable, NULL))
+	n->probes = event_new(base, -1, EV_PERSIST, on_probes, n);
+	if (!n->readable || !n->settle || !n->lookups || !n->retry || !n->probes ||
+	    event_add(n->readable, NULL) || event_add(n->probes, &tick))
 		return err_set(e, -ENOMEM, "netlink: out of memory");
 	return 0;
 }
@@ -310,7 +321,7 @@ int netlink_open(struct event_base *base, const struct settings *settings,
 	n->settings = settings;
 	n->calls = *calls;
 	LIST_INIT(&n->watched);
-	LIST_INIT(&n->neighbours);
+	TAILQ_INIT(&n->neighbours);
 	TAILQ_INIT(&n->pending);
 	n->requests = open_requests(e);
 	// Events first: what changes during the dumps is then heard of.
@@ -329,7 +340,7 @@ int netlink_open(struct event_base *base, const struct settings *settings,
 
 void netlink_close(struct netlink *n)
 {
-	struct event **events[] = {&n->readable, &n->settle, &n->lookups, &n->retry};
+	struct event **events[] = {&n->readable, &n->settle, &n->lookups, &n->retry, &n->probes};
 
 	netlink_fini_routes(n);
 	netlink_fini_hops(n);

@@ -18,6 +18,7 @@
 #define LOOPBACK_IFINDEX 1
 // Marks our VIPs on loopback (IFA_PROTO, kernel 5.18 and newer; 0 to 3 are the kernel's).
 #define NETLINK_VIP_PROTO 0x53
+#define NETLINK_PROBE_MS 500
 
 struct netlink_link {
 	uint32_t ifindex, mtu;
@@ -44,7 +45,9 @@ struct netlink_neighbour {
 	uint64_t give_up_ms; // without a valid state by then, has_mac ends; 0: it is valid
 	LIST_HEAD(, netlink_watched) users;
 	unsigned int routes_n; // rows of the mirror that use it
-	LIST_ENTRY(netlink_neighbour) all;
+	bool is_probed;	       // and has not answered yet
+	uint32_t probed_tick;  // of probe_tick, when it was last probed or found
+	TAILQ_ENTRY(netlink_neighbour) all;
 };
 
 enum netlink_report { NETLINK_UNREPORTED, NETLINK_RESOLVED, NETLINK_UNRESOLVED };
@@ -88,6 +91,7 @@ struct netlink {
 	struct event *settle;	// look again at what is stale
 	struct event *lookups;	// go on with pending look-ups
 	struct event *retry;	// neighbours without an answer
+	struct event *probes;	// of neighbours that have one
 	unsigned int stale;	// bits of enum netlink_stale
 	bool is_cut_off;	// netlink_set_cut_off()
 	bool is_overrun;	// events were lost, and `events` is not empty yet
@@ -103,7 +107,8 @@ struct netlink {
 
 	void *watched_tree, *neighbour_tree; // of tsearch(3)
 	LIST_HEAD(, netlink_watched) watched;
-	LIST_HEAD(, netlink_neighbour) neighbours;
+	TAILQ_HEAD(netlink_neighbours, netlink_neighbour) neighbours; // last probed last
+	uint32_t probe_tick;
 	TAILQ_HEAD(, netlink_watched) pending;
 	unsigned int round;
 
@@ -169,6 +174,7 @@ void netlink_drop_neighbour(struct netlink *n, struct netlink_neighbour *v);
 void netlink_read_neighbour(struct netlink *n, const struct nlmsghdr *message);
 int netlink_dump_neighbours(struct netlink *n);
 void netlink_retry_neighbours(struct netlink *n);
+void netlink_probe_neighbours(struct netlink *n); // every NETLINK_PROBE_MS
 
 // ---- netlink_routes.c ----
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The neighbours that are next hops (RFC 826, RFC 4861). XDP sends past the kernel, so
-// nothing else keeps them alive: one that turns stale is probed at once, and one that
-// fails, or is flushed, is asked for anew. Its address stays in use while the first
-// answer is awaited (HOLD_MS), so that a flush or a changed MAC moves no connection.
+// nothing else keeps them alive: each is probed once a second, by unicast, and one that
+// does not answer at its address, or fails, or is flushed, is asked for anew, by
+// broadcast. So a MAC address that changed without a word is found within two seconds,
+// where the kernel by itself takes half a minute. The one before stays in use while the
+// first answer is awaited (HOLD_MS), so that a flush or a changed MAC moves no connection.
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -14,8 +16,11 @@
 #include "control/netlink_internal.h"
 
 #define HOLD_MS 1000
+#define DOUBT_MS 3000 // likewise where it did not answer a probe: it may only be slow
 #define RETRY_FAST_MS 250
 #define RETRY_SLOW_MS 1000
+#define PROBE_TICKS 2	  // of NETLINK_PROBE_MS: from one probe of a neighbour to its next
+#define PROBES_MAX 250	  // a tick; of more neighbours than twice that, each is probed less often
 #define ANSWER_BYTES 1024 // of one neighbour; more is not looked at
 #define NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
@@ -112,11 +117,10 @@ static void set_valid(struct netlink *n, struct netlink_neighbour *v, const uint
 
 	v->has_mac = true;
 	v->give_up_ms = 0;
+	v->is_probed &= v->state != NUD_REACHABLE;
 	memcpy(v->mac, mac, sizeof(v->mac));
 	if (!same)
 		tell_users(n, v);
-	if (v->state & NUD_STALE)
-		probe(n, v);
 }
 
 static void set_invalid(struct netlink *n, struct netlink_neighbour *v)
@@ -124,6 +128,22 @@ static void set_invalid(struct netlink *n, struct netlink_neighbour *v)
 	if (!v->give_up_ms)
 		v->give_up_ms = netlink_now_ms() + HOLD_MS;
 	start_retry(n, RETRY_FAST_MS);
+}
+
+// Makes the kernel forget its address and ask all for it: one that is wrong does not answer.
+static void ask_all(struct netlink *n, struct netlink_neighbour *v)
+{
+	struct ndmsg *info;
+	char buf[256];
+	struct nlmsghdr *m = start_message(buf, RTM_NEWNEIGH, v, &info);
+
+	m->nlmsg_flags = NLM_F_REPLACE;
+	info->ndm_state = NUD_FAILED;
+	netlink_request(n, m, NULL, NULL);
+	resolve(n, v);
+	v->state = NUD_INCOMPLETE;
+	v->give_up_ms = netlink_now_ms() + DOUBT_MS;
+	set_invalid(n, v);
 }
 
 void netlink_read_neighbour(struct netlink *n, const struct nlmsghdr *message)
@@ -159,8 +179,8 @@ void netlink_retry_neighbours(struct netlink *n)
 	uint64_t now_ms = netlink_now_ms(), delay_ms = 0;
 	struct netlink_neighbour *v, *next;
 
-	for (v = LIST_FIRST(&n->neighbours); v; v = next) {
-		next = LIST_NEXT(v, all);
+	for (v = TAILQ_FIRST(&n->neighbours); v; v = next) {
+		next = TAILQ_NEXT(v, all);
 		if (!v->give_up_ms)
 			continue;
 		if (!(v->state & (NUD_INCOMPLETE | NUD_VALID)))
@@ -185,13 +205,39 @@ void netlink_set_cut_off(struct netlink *n, bool is_cut_off)
 	struct netlink_neighbour *v;
 
 	if (n->is_cut_off && !is_cut_off) {
-		LIST_FOREACH(v, &n->neighbours, all)
-		{
+		TAILQ_FOREACH (v, &n->neighbours, all) {
 			if (v->give_up_ms)
 				v->give_up_ms = give_up_ms;
 		}
 	}
 	n->is_cut_off = is_cut_off;
+}
+
+void netlink_probe_neighbours(struct netlink *n)
+{
+	struct netlink_neighbour *v;
+
+	n->probe_tick++;
+	TAILQ_FOREACH (v, &n->neighbours, all) {
+		if (v->is_probed && v->state & NUD_VALID && !n->is_cut_off)
+			ask_all(n, v);
+		v->is_probed = false;
+	}
+	if (n->is_cut_off) // nobody could answer
+		return;
+	// Those that waited longest are first.
+	for (int i = 0; i < PROBES_MAX; i++) {
+		v = TAILQ_FIRST(&n->neighbours);
+		if (!v || n->probe_tick - v->probed_tick < PROBE_TICKS)
+			return;
+		TAILQ_REMOVE(&n->neighbours, v, all);
+		TAILQ_INSERT_TAIL(&n->neighbours, v, all);
+		v->probed_tick = n->probe_tick;
+		// What the operator gave (PERMANENT, NOARP) is not doubted.
+		v->is_probed = v->state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY);
+		if (v->is_probed)
+			probe(n, v);
+	}
 }
 
 int netlink_dump_neighbours(struct netlink *n)
@@ -200,8 +246,8 @@ int netlink_dump_neighbours(struct netlink *n)
 	int status;
 
 	// One by one: the kernel's table may hold many more than ours.
-	for (v = LIST_FIRST(&n->neighbours); v; v = next) {
-		next = LIST_NEXT(v, all);
+	for (v = TAILQ_FIRST(&n->neighbours); v; v = next) {
+		next = TAILQ_NEXT(v, all);
 		status = ask(n, v);
 		if (status == -ENOENT) {
 			v->state = NUD_NONE;
@@ -231,7 +277,8 @@ struct netlink_neighbour *netlink_get_neighbour(struct netlink *n, uint32_t ifin
 		return place ? *place : NULL;
 	}
 	LIST_INIT(&v->users);
-	LIST_INSERT_HEAD(&n->neighbours, v, all);
+	TAILQ_INSERT_TAIL(&n->neighbours, v, all);
+	v->probed_tick = n->probe_tick;
 	v->give_up_ms = netlink_now_ms() + HOLD_MS;
 	if (ask(n, v)) // not known to the kernel yet
 		resolve(n, v);
@@ -245,6 +292,6 @@ void netlink_drop_neighbour(struct netlink *n, struct netlink_neighbour *v)
 	if (!LIST_EMPTY(&v->users) || v->routes_n)
 		return;
 	tdelete(v, &n->neighbour_tree, compare_neighbours);
-	LIST_REMOVE(v, all);
+	TAILQ_REMOVE(&n->neighbours, v, all);
 	free(v);
 }

@@ -300,18 +300,28 @@ static void test_other_mac_after_flush(void **state)
 	assert_true(await(is_far, v4));
 }
 
-// Nobody flushes anything: the stale entry is probed, fails, and is asked for anew.
-static void test_other_mac_when_stale(void **state)
+// Neither side says a word, and the kernel would believe it for an hour; or the entry is stale
+// already. What the operator gave is not doubted.
+static void test_other_mac_in_silence(void **state)
 {
-	struct seen *s = watch("10.1.0.2");
+	struct seen *v4 = watch("10.1.0.2"), *v6 = watch("fd00:1::2"), *given = watch("10.1.0.3");
 
-	assert_true(await(is_far, s));
-	run("ip -n %s link set nl1 address 02:00:00:00:00:09 arp on", far_ns);
-	run("ip neigh replace 10.1.0.2 lladdr 02:00:00:00:00:02 nud stale dev nl0");
-	assert_true(await(is_other_mac, s));
-	run("ip -n %s link set nl1 address 02:00:00:00:00:02", far_ns);
+	run("sysctl -qw net.ipv4.neigh.nl0.base_reachable_time_ms=3600000 "
+	    "net.ipv6.neigh.nl0.base_reachable_time_ms=3600000");
+	run("ip neigh replace 10.1.0.3 lladdr 02:00:00:00:00:02 nud permanent dev nl0");
 	run("ip neigh flush dev nl0");
-	assert_true(await(is_far, s));
+	assert_true(await(is_far, v4));
+	assert_true(await(is_far, v6));
+	assert_true(await(is_far, given));
+	run("ip -n %s link set nl1 address 02:00:00:00:00:09", far_ns);
+	assert_true(await(is_other_mac, v4));
+	assert_true(await(is_other_mac, v6));
+	assert_true(is_far(given));
+	run("ip neigh show 10.1.0.3 dev nl0 | grep -q PERMANENT");
+	run("ip -n %s link set nl1 address 02:00:00:00:00:02", far_ns);
+	run("ip neigh replace 10.1.0.2 lladdr 02:00:00:00:00:09 nud stale dev nl0");
+	assert_true(await(is_far, v4));
+	run("ip neigh del 10.1.0.3 dev nl0");
 }
 
 // More events than the socket holds while lbd is busy elsewhere: what is lost is read anew.
@@ -355,14 +365,9 @@ static void test_interface_comes(void **state)
 	int before = came_n;
 
 	run("ip link add nl8 type veth peer name nl7"); // not of lbd.yaml
-	run("ip link add nl9 type veth peer name nl6");
+	run("ip link add nl9 type veth peer name nl6 && ip link set nl9 up && ip link set nl6 up");
 	assert_true(await(has_come, &before));
 	// All events that wait are one call.
-	assert_int_equal(came_n, before + 1);
-	before = came_n;
-	for (int i = 0; i < 20; i++)
-		run("ip link del nl9; ip link add nl9 type veth peer name nl6");
-	assert_true(await(has_come, &before));
 	assert_int_equal(came_n, before + 1);
 	before = came_n;
 	run("ip link set nl8 down && ip link del nl9 && ip link set nl8 name nl9"); // renamed
@@ -475,7 +480,7 @@ int main(void)
 		TEST(test_nobody_answers),
 		TEST(test_own_address_is_no_hop),
 		TEST(test_other_mac_after_flush),
-		TEST(test_other_mac_when_stale),
+		TEST(test_other_mac_in_silence),
 		TEST(test_overrun),
 		TEST(test_link_down_and_up),
 		TEST(test_interface_comes),
