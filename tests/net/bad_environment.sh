@@ -132,4 +132,5 @@ refuse "an interface without native XDP" "^lbd: interfaces\[0\].xdp: .*native" l
 
 lbd_start
 unbroken "all the while"
+let_go web
 assert_conservation

@@ -170,7 +170,8 @@ unbroken "lan back without lbd"
 say "a client's neighbour entry is lost: the kernel resolves it anew"
 address_add router wan 192.0.2.9/24 2001:db8:2::9/64
 ns_ip router route replace 203.0.113.0/24 via 192.0.2.2 src 192.0.2.9
-ns_ip router route replace 2001:db8:113::/48 via 2001:db8:2::2 src 2001:db8:2::9
+await 20 "the address is no longer tentative" \
+	ns_ip router route replace 2001:db8:113::/48 via 2001:db8:2::2 src 2001:db8:2::9
 spawn router near "$BUILD/tests/net/holder" client --report "$RUN/log/near.json" \
 	--to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 20 --interval 20 --timeout 30000
 HOLDERS[near]=$SPAWNED
