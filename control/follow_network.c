@@ -248,7 +248,8 @@ static void warn_forwarding_of(struct lbd *d, int family)
 	const char *off = NULL;
 	char key[32];
 
-	for (size_t i = 0; i < d->settings->interfaces_n && !off; i++)
+	// lb-dpdk forwards by itself, whatever the kernel may.
+	for (size_t i = 0; d->xdp && i < d->settings->interfaces_n && !off; i++)
 		if (!is_forwarding(d->settings->interfaces[i].name, family))
 			off = d->settings->interfaces[i].name;
 	snprintf(key, sizeof(key), "forwarding-ipv%d", family);

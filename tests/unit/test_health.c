@@ -275,6 +275,35 @@ static void time_that_lbd_slept_judges_nobody(void **state)
 	server_stop(&s);
 }
 
+// Also not by a probe that was under way when the way came back.
+static void what_fails_while_cut_off_judges_nobody(void **state)
+{
+	struct world *w = *state;
+	struct server s;
+
+	assert_int_equal(server_start(&s, w->base, "127.0.0.1", "0"), 0);
+	health_set_cut_off(w->health, true);
+	set_one(w, &s, &http_check, HEALTH_UP);
+	WAIT_FOR(w, s.requests_n > http_check.fall + 2);
+	assert_int_equal(view_of(w, &s, "web").streak, 0);
+	health_set_cut_off(w->health, false);
+	assert_int_equal(w->changes_n, 0);
+	WAIT_FOR(w, w->changes_n);
+	assert_int_equal(w->changes[0].state, HEALTH_DOWN);
+	server_stop(&s);
+}
+
+static void what_answers_while_cut_off_counts(void **state)
+{
+	struct world *w = *state;
+	struct server s;
+
+	assert_int_equal(server_start(&s, w->base, "127.0.0.1", "1"), 0);
+	health_set_cut_off(w->health, true);
+	assert_becomes(w, &s, &http_check, HEALTH_UP, "HTTP 200");
+	server_stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +320,8 @@ int main(void)
 		WORLD_TEST(new_targets_are_not_asked_at_once),
 		WORLD_TEST(without_descriptors_nobody_is_judged),
 		WORLD_TEST(time_that_lbd_slept_judges_nobody),
+		WORLD_TEST(what_fails_while_cut_off_judges_nobody),
+		WORLD_TEST(what_answers_while_cut_off_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

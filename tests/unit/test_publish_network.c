@@ -85,6 +85,28 @@ static void routes_are_switched_not_before_the_grace_period(void **state)
 	bed_check(b->p);
 }
 
+// A worker of lb-dpdk that stands still may be reading the old half, for longer than any grace
+// period.
+static void a_dataplane_that_stands_still_is_waited_for(void **state)
+{
+	struct bed *b = *state;
+	struct publisher_route r = {.prefix = {.address = bed_address("0.0.0.0")},
+				    .kind = LB_ROUTE_HOP,
+				    .hop = {.ifindex = 3, .mtu = 1500}};
+
+	publisher_set_quiet(b->p, b->now_s);
+	publisher_set_routes(b->p, &r, 1, b->now_s);
+	assert_int_equal(b->t->rows.meta->route_set, 1);
+	r.hop.ifindex = 4;
+	publisher_set_routes(b->p, &r, 1, b->now_s + 1);
+	publisher_sweep_all(b->p, b->now_s + 100);
+	assert_int_equal(b->t->rows.meta->route_set, 1);
+	publisher_set_quiet(b->p, b->now_s + 100);
+	publisher_sweep_all(b->p, b->now_s + 100);
+	assert_int_equal(b->t->rows.meta->route_set, 0);
+	bed_check(b->p);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bed_setup, bed_teardown)
@@ -93,6 +115,7 @@ int main(void)
 		TEST(l2_takes_no_gateway),
 		TEST(a_new_row_takes_the_hop_of_its_address),
 		TEST(routes_are_switched_not_before_the_grace_period),
+		TEST(a_dataplane_that_stands_still_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
