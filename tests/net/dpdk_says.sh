@@ -24,7 +24,7 @@ says()
 
 TABLES=(--tables "$RUN/tables")
 EAL=(--no-huge -m 256 --no-pci --no-telemetry)
-TWO=(--lcores 0@0,1@0)
+TWO=(--lcores '0@0,1@0')
 
 says "no huge pages" 'vm.nr_hugepages' "${TABLES[@]}" -- --no-pci "${TWO[@]}" --vdev net_null0
 says "no port" 'dpdk-devbind' "${TABLES[@]}" -- "${EAL[@]}" "${TWO[@]}"
