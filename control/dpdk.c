@@ -275,7 +275,10 @@ size_t dpdk_each_worker(const struct dpdk *p, struct dpdk_worker_view *ret, size
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < p->d->tables->rows.meta->cpu_n; i++) {
-		struct dpdk_worker_view view = {.cpu = rows[i].cpu, .pid = rows[i].pid};
+		struct dpdk_worker_view view = {.cpu = rows[i].cpu,
+						.pid = rows[i].pid,
+						.unsent_pkts = rows[i].unsent_pkts,
+						.unheard_pkts = rows[i].unheard_pkts};
 
 		if (!is_worker(&rows[i]))
 			continue;

@@ -32,6 +32,9 @@ enum dpdk_worker_state { DPDK_WORKER_RUNNING, DPDK_WORKER_STALLED, DPDK_WORKER_G
 struct dpdk_worker_view {
 	uint32_t cpu, pid;
 	enum dpdk_worker_state state;
+	// Dropped after their walk, since the tables were made: no room at a port, or to the
+	// kernel.
+	uint64_t unsent_pkts, unheard_pkts;
 };
 // Likewise, of workers.
 size_t dpdk_each_worker(const struct dpdk *p, struct dpdk_worker_view *ret, size_t ret_max);

@@ -10,6 +10,10 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "control/dpdk.h"
+
+#define WORKERS_MAX 256
+
 // Names and addresses hold nothing that the format would want escaped.
 
 static void add_family(struct evbuffer *to, const char *name, const char *type, const char *help)
@@ -139,6 +143,30 @@ static bool add_backend(const struct publisher_backend_view *v, void *arg)
 	return true;
 }
 
+// Of lb-dpdk: what was dropped after its walk is counted beside the reasons.
+static void add_workers(struct evbuffer *to, const struct lbd *d)
+{
+	struct dpdk_worker_view all[WORKERS_MAX];
+	size_t n = d->dpdk ? dpdk_each_worker(d->dpdk, all, WORKERS_MAX) : 0;
+
+	if (!d->dpdk)
+		return;
+	add_family(to, "sluice_worker_running", "gauge", "1 while the worker moves.");
+	for (size_t i = 0; i < n && i < WORKERS_MAX; i++)
+		evbuffer_add_printf(to, "sluice_worker_running{worker=\"%zu\"} %d\n", i,
+				    all[i].state == DPDK_WORKER_RUNNING);
+	add_family(to, "sluice_worker_lost_packets_total", "counter",
+		   "Packets dropped after their walk: no room at a port, or to the kernel.");
+	for (size_t i = 0; i < n && i < WORKERS_MAX; i++)
+		evbuffer_add_printf(
+			to,
+			"sluice_worker_lost_packets_total{worker=\"%zu\",to=\"port\"} "
+			"%" PRIu64 "\n"
+			"sluice_worker_lost_packets_total{worker=\"%zu\",to=\"kernel\"} "
+			"%" PRIu64 "\n",
+			i, all[i].unsent_pkts, i, all[i].unheard_pkts);
+}
+
 int api_metrics_get(struct api_request *r, struct err *e)
 {
 	struct evbuffer *to = evbuffer_new();
@@ -155,6 +183,7 @@ int api_metrics_get(struct api_request *r, struct err *e)
 			    (double)(view_now_ns() - d->started_ns) / 1e9);
 	add_reasons(to, d);
 	add_services(to, d);
+	add_workers(to, d);
 	for (size_t f = 0; f < sizeof(backend_families) / sizeof(*backend_families); f++) {
 		struct backend_writer w = {to, &backend_families[f]};
 

@@ -26,6 +26,7 @@ services_render >"$RUN/services.yaml"
 expect "services applied" lbctl apply "$RUN/services.yaml"
 await 20 "every service is up" all_up
 expect "two workers" eval 'lbctl status | grep -q "^workers *2 running"'
+expect "metrics of both" eval 'api /metrics | grep -c "^sluice_worker_running{.*} 1" | grep -qx 2'
 hold_all
 unbroken "two workers"
 

@@ -27,6 +27,22 @@ static void print_interfaces(const json_t *answer)
 	}
 }
 
+// What lb-dpdk dropped after the walk, beside the reasons.
+static void print_lost(const json_t *workers)
+{
+	json_int_t unsent = 0, unheard = 0;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (workers, i, item) {
+		unsent += json_whole(item, "unsent");
+		unheard += json_whole(item, "unheard");
+	}
+	if (unsent || unheard)
+		printf("lost        %lld for which a port had no room, %lld for the kernel\n",
+		       (long long)unsent, (long long)unheard);
+}
+
 // Of lb-dpdk: "3 running, 1 stalled".
 static void print_workers(const json_t *answer)
 {
@@ -48,6 +64,7 @@ static void print_workers(const json_t *answer)
 			printf("%s%d %s", kinds_n++ ? ", " : "", n, states[state]);
 	}
 	printf("%s\n", kinds_n ? "" : "none");
+	print_lost(list);
 }
 
 // Each backend of a service that should get connections and does not.
