@@ -39,7 +39,7 @@ struct dpdk {
 	struct lbd *d;
 	struct event *timer;
 	struct interface *interfaces; // [settings->interfaces_n]
-	struct seen *seen;	      // [meta.cpu_n]
+	struct seen *seen;	      // [meta.cpu_n + 1], as the rows of workers
 	uint32_t looked_s;	      // when it last looked
 	bool is_running;
 	bool is_cut_off;
@@ -197,9 +197,10 @@ static uint64_t look_at(struct dpdk *p, uint32_t i, uint64_t at_ms)
 	return at_ms - seen->moved_ms;
 }
 
-static void warn_of(struct dpdk *p, size_t workers_n, const struct lb_worker *stalled,
-		    uint64_t stalled_ms)
+static void warn_of(struct dpdk *p, const struct lb_worker *stalled)
 {
+	const struct lb_worker *main_row =
+		&p->d->tables->file.workers[p->d->tables->rows.meta->cpu_n];
 	struct events *v = p->d->events;
 
 	if (!p->is_running)
@@ -207,6 +208,13 @@ static void warn_of(struct dpdk *p, size_t workers_n, const struct lb_worker *st
 				   "lb-dpdk does not run, or has no worker: no packet is balanced, "
 				   "and nobody is judged by checks; start it (`systemctl start "
 				   "lb-dpdk`)");
+	else if (stalled == main_row)
+		events_set_warning(
+			v, "dpdk",
+			"the main lcore of lb-dpdk on CPU %u (process %u) has stood still "
+			"for more than a second: what is the kernel's waits, and nobody is "
+			"judged by checks",
+			stalled->cpu, stalled->pid);
 	else if (stalled)
 		events_set_warning(v, "dpdk",
 				   "the worker of lb-dpdk on CPU %u (process %u) has stood still "
@@ -222,21 +230,22 @@ static void look(struct dpdk *p)
 	const struct lb_worker *rows = p->d->tables->file.workers, *stalled = NULL;
 	bool is_locked = tables_is_file_locked(p->d->tables), was_running = p->is_running;
 	uint32_t now_s = lbd_now_s(), quiet_s = now_s;
-	uint64_t at_ms = now_ms(), stalled_ms = 0;
+	uint32_t cpu_n = p->d->tables->rows.meta->cpu_n;
+	uint64_t at_ms = now_ms();
 	size_t workers_n = 0;
 
-	for (uint32_t i = 0; i < p->d->tables->rows.meta->cpu_n; i++) {
+	for (uint32_t i = 0; i <= cpu_n; i++) {
 		uint64_t still_ms = look_at(p, i, at_ms);
 
 		if (!is_locked || !is_worker(&rows[i]))
 			continue;
+		if (still_ms > STALL_MS && !stalled)
+			stalled = &rows[i];
+		if (i == cpu_n)
+			continue;
 		workers_n++;
 		if ((int32_t)(p->seen[i].quiet_s - quiet_s) < 0)
 			quiet_s = p->seen[i].quiet_s;
-		if (still_ms > STALL_MS && still_ms > stalled_ms) {
-			stalled_ms = still_ms;
-			stalled = &rows[i];
-		}
 	}
 	p->is_running = workers_n > 0;
 	p->is_cut_off = !p->is_running || stalled;
@@ -244,7 +253,7 @@ static void look(struct dpdk *p)
 	if (p->is_running && !was_running)
 		events_add(p->d->events, "start", NULL, NULL, "lb-dpdk runs: %zu worker%s",
 			   workers_n, workers_n == 1 ? "" : "s");
-	warn_of(p, workers_n, stalled, stalled_ms);
+	warn_of(p, stalled);
 	publisher_set_quiet(p->d->publisher, quiet_s);
 	health_set_cut_off(p->d->health, p->is_cut_off);
 	netlink_set_cut_off(p->d->netlink, p->is_cut_off);
@@ -306,7 +315,7 @@ int dpdk_new(struct lbd *d, struct dpdk **ret, struct err *e)
 	p->d = d;
 	p->looked_s = lbd_now_s();
 	p->interfaces = calloc(interfaces_n, sizeof(*p->interfaces));
-	p->seen = calloc(d->tables->rows.meta->cpu_n, sizeof(*p->seen));
+	p->seen = calloc(d->tables->rows.meta->cpu_n + 1, sizeof(*p->seen));
 	if (!p->interfaces || !p->seen)
 		status = err_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < interfaces_n && p->interfaces; i++) {
@@ -316,7 +325,7 @@ int dpdk_new(struct lbd *d, struct dpdk **ret, struct err *e)
 	}
 	for (size_t i = 0; i < interfaces_n && !status; i++)
 		status = make_tap(p, i, e);
-	for (uint32_t i = 0; i < d->tables->rows.meta->cpu_n && !status; i++)
+	for (uint32_t i = 0; i <= d->tables->rows.meta->cpu_n && !status; i++)
 		p->seen[i] = (struct seen){.moved_ms = now_ms(), .quiet_s = p->looked_s};
 	if (status) {
 		dpdk_free(p);

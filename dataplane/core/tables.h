@@ -345,7 +345,8 @@ struct lb_reason_line {
 	X(reason_counters, struct lb_reason_line, (__u64)m->cpu_n *LB_REASON_LINES)
 
 // ---- workers, ports: of the DPDK dataplane, whose tables are one file. ----
-// One row a worker, a line of its own. Written by the worker (but pid and ports: by lb-dpdk before
+// One row a worker, a line of its own; the last one is the main lcore's, which reads no table but
+// carries what is the kernel's. Written by the worker (but pid and ports: by lb-dpdk before
 // it starts); read by lbd, which learns from it who stalls, and which rows nobody reads any more.
 
 enum lb_worker_state {
@@ -387,7 +388,7 @@ struct lb_port {
 // a multiple of LB_FILE_ALIGN bytes. Its first bytes are the row of meta, from which all else
 // follows.
 #define LB_FILE_TABLES(X)                                                                          \
-	X(workers, struct lb_worker, m->cpu_n)                                                     \
+	X(workers, struct lb_worker, m->cpu_n + 1)                                                 \
 	X(ports, struct lb_port, LB_PORT_MAX)
 #define LB_FILE_ALIGN 4096
 

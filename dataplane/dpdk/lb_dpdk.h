@@ -132,6 +132,8 @@ void exception_close(struct lb_dpdk *d);
 // Maps the tables where there are some in use, and gives them to the workers; takes them away from
 // them where they were retired. Now and then.
 int tables_follow(struct lb_dpdk *d, struct err *e);
+// The main lcore is alive: at each of its turns.
+void tables_beat(const struct lb_dpdk *d);
 // The workers have ended: says so in the rows, and unmaps.
 void tables_leave(struct lb_dpdk *d);
 

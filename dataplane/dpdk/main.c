@@ -22,9 +22,9 @@
 #include "control/version.h"
 #include "lb_dpdk.h"
 
-#define IDLE_US 200   // main sleeps so long where nothing waits
-#define FOLLOW_MS 100 // and looks at tables and ports so often
-#define SLEEP_US_MAX 1000000
+#define IDLE_US 200	    // main sleeps so long where nothing waits
+#define FOLLOW_MS 100	    // and looks at tables and ports so often
+#define SLEEP_US_MAX 100000 // or it would seem to stand still
 
 enum exit_status { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
@@ -97,6 +97,7 @@ static int run(struct lb_dpdk *d, struct err *e)
 	while (!is_stopping(d)) {
 		bool busy = exception_carry(d);
 
+		tables_beat(d);
 		if (now_ms() >= due_ms) {
 			int status = tables_follow(d, e);
 
@@ -216,7 +217,7 @@ static int parse(int argc, char **argv, struct arguments *ret)
 		if (!strcmp(name, "--tables"))
 			a.tables = value;
 		else if (!parse_number(value, SLEEP_US_MAX, &a.idle_sleep_us))
-			return refuse("--idle-sleep must be 0 to 1000000, is %s", value);
+			return refuse("--idle-sleep must be 0 to 100000, is %s", value);
 		a.eal_at++;
 	}
 	if (a.eal_at < argc && !strcmp(argv[a.eal_at], "--"))

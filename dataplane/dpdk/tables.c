@@ -22,22 +22,41 @@ static void give(struct lb_dpdk *d, struct tables *t)
 			rte_pause();
 }
 
+// The row behind those of the workers.
+static struct lb_worker *main_row(const struct tables *t)
+{
+	return &t->file.workers[t->rows.meta->cpu_n];
+}
+
+static void write_row(struct lb_worker *row, unsigned int lcore, uint64_t ports)
+{
+	row->pid = getpid();
+	row->cpu = rte_lcore_to_cpu_id((int)lcore);
+	row->ports = ports;
+	__atomic_store_n(&row->state, LB_WORKER_OFFLINE, __ATOMIC_RELEASE);
+}
+
 static void write_workers(const struct lb_dpdk *d, struct tables *t)
 {
-	for (uint32_t i = 0; i < t->rows.meta->cpu_n; i++) {
-		struct lb_worker *row = &t->file.workers[i];
-		const struct worker *w = i < d->workers_n ? &d->workers[i] : NULL;
+	for (uint32_t i = 0; i < t->rows.meta->cpu_n; i++)
+		__atomic_store_n(&t->file.workers[i].state, LB_WORKER_NONE, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < d->workers_n; i++) {
+		const struct worker *w = &d->workers[i];
+		uint64_t ports = 0;
 
-		__atomic_store_n(&row->state, LB_WORKER_NONE, __ATOMIC_RELEASE);
-		if (!w)
-			continue;
-		row->pid = getpid();
-		row->cpu = rte_lcore_to_cpu_id((int)w->lcore);
-		row->ports = 0;
 		for (unsigned int q = 0; q < w->rx_n; q++)
-			row->ports |= 1ull << w->rx[q].port;
-		__atomic_store_n(&row->state, LB_WORKER_OFFLINE, __ATOMIC_RELEASE);
+			ports |= 1ull << w->rx[q].port;
+		write_row(&t->file.workers[i], w->lcore, ports);
 	}
+	write_row(main_row(t), rte_get_main_lcore(), 0);
+}
+
+void tables_beat(const struct lb_dpdk *d)
+{
+	struct lb_worker *row = d->tables ? main_row(d->tables) : NULL;
+
+	if (row)
+		__atomic_store_n(&row->loops, row->loops + 1, __ATOMIC_RELEASE);
 }
 
 static int take(struct lb_dpdk *d, struct tables *t, struct err *e)
@@ -87,7 +106,7 @@ void tables_leave(struct lb_dpdk *d)
 {
 	if (!d->tables)
 		return;
-	for (unsigned int i = 0; i < d->workers_n; i++)
+	for (uint32_t i = 0; i <= d->tables->rows.meta->cpu_n; i++)
 		__atomic_store_n(&d->tables->file.workers[i].state, LB_WORKER_NONE,
 				 __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < d->ports_n; i++)

@@ -52,6 +52,34 @@ forgive
 unbroken "stood still"
 expect "nobody was judged" test "$(down_events)" = "$before"
 
+say "its main lcore alone stands still: packets flow, and checks get no answer"
+# Stops the one thread, until it is killed itself (ptrace(2): PTRACE_SEIZE, PTRACE_INTERRUPT).
+/usr/bin/python3 - "$DPDK" <<'END' &
+import ctypes, signal, sys
+libc = ctypes.CDLL(None)
+libc.ptrace(0x4206, int(sys.argv[1]), None, None)
+libc.ptrace(0x4207, int(sys.argv[1]), None, None)
+signal.pause()
+END
+tracer=$!
+is_main_stalled()
+{
+	api /v1/status | jq -e '(.workers | all(.state == "running")) and
+		(.warnings | any(test("main lcore .* has stood still")))'
+}
+await 20 "it is noticed" is_main_stalled
+unbroken "the main lcore stands still"
+expect "nobody is judged" test "$(down_events)" = "$before"
+kill -KILL "$tracer"
+wait "$tracer" || true
+no_warning()
+{
+	api /v1/status | jq -e '.warnings | all(test("stood still") | not)'
+}
+await 20 "it goes on" no_warning
+unbroken "goes on"
+expect "nobody was judged" test "$(down_events)" = "$before"
+
 say "the tables are retired under it"
 let_go tcp udp
 lbd_stop TERM
