@@ -339,7 +339,8 @@ static void follow_mtu(struct port *p, struct lb_port *row)
 	uint16_t mtu = interface_mtu(p->tap_ifindex);
 	int status;
 
-	if (!mtu || mtu == p->mtu_now)
+	// What is too much lbd lowers at once.
+	if (!mtu || mtu == p->mtu_now || mtu > p->mtu_max)
 		return;
 	status = rte_eth_dev_set_mtu(p->id, mtu);
 	if (!status) {

@@ -56,6 +56,7 @@ expect "the interface has the port's MAC address" \
 
 say "connections to the host itself"
 server_start lb 22
+await 10 "it listens" in_ns lb bash -c 'exec 3<>/dev/tcp/127.0.0.1/22'
 hold host --to 192.0.2.2:22 --to '[2001:db8:2::2]:22' --held 20 --new 10 --bytes 3000
 unbroken "to the host"
 before=$(addresses)
@@ -76,6 +77,25 @@ for signal in TERM KILL; do
 	unbroken "lbd and lb-dpdk ended by $signal, and started"
 done
 let_go host
+
+say "the interfaces' MTU is the ports'"
+has_mtu()
+{
+	(($(ns_ip lb -j link show "$1" | jq '.[0].mtu') == $2))
+}
+ns_ip lb link set lan mtu 1400
+await 10 "the port follows" has_mtu lan-nic 1400
+ns_ip lb link set lan mtu 9000
+await 10 "what does not fit into a packet buffer is lowered" has_mtu lan 2026
+ns_ip lb link set lan mtu 1500
+await 10 "the port follows" has_mtu lan-nic 1500
+
+say "an interface is deleted, and made again"
+ns_ip lb link delete wan
+await 10 "it is there again" ns_ip lb link show wan
+address_add lb wan 192.0.2.2/24 2001:db8:2::2/64
+default_route lb 192.0.2.1 2001:db8:2::1
+await 20 "ping" pings router 192.0.2.2 2001:db8:2::2
 
 say "replies that the tables' routes leave open"
 services_render >"$RUN/services.yaml"
