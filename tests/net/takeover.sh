@@ -37,10 +37,22 @@ all_up()
 }
 await 20 "all are up" all_up
 
+# at_rest: lbd has swept the whole table (some five seconds) since it last changed a byte of it.
+at_rest()
+{
+	local now
+	now=$(table_hash "${STATE_TABLES[@]}")
+	[[ $now == "$rest_hash" ]] || rest_since_s=$SECONDS
+	rest_hash=$now
+	((SECONDS - rest_since_s > 6))
+}
+rest_hash=
+
 # restart SIGNAL SENTENCE: the tables are the same before, without lbd, and after.
 restart()
 {
 	local before table
+	await 60 "$2: at rest" at_rest
 	before=$(table_hash "${STATE_TABLES[@]}")
 	for table in "${STATE_TABLES[@]}"; do
 		bpftool map dump pinned "$RUN/bpf/lbd/maps/$table" >"$RUN/before.$table"
