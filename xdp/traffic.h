@@ -29,6 +29,12 @@ struct traffic_shape {
 #define TRAFFIC_FIRST_PORT 1024
 #define TRAFFIC_PORTS (65536 - TRAFFIC_FIRST_PORT)
 
+// Whose turn it is. Of the one thread that sends.
+struct traffic_turn {
+	__u32 next_flow;
+	__u32 syn_credit;
+};
+
 // A row per CPU.
 struct traffic_counters {
 	__u64 pkts, bytes;
