@@ -79,26 +79,23 @@ static unsigned int carry_to_kernel(struct port *p)
 
 // ---- from the kernel ----
 
-// A frame as a chain of mbufs. NULL: there is none left.
+// A frame as a chain of mbufs. NULL: there are none left.
 static struct rte_mbuf *make_frame(const struct port *p, const uint8_t *bytes, size_t len)
 {
 	struct rte_mbuf *first = rte_pktmbuf_alloc(p->pool), *last = first;
 
-	while (last && len) {
+	while (last) {
 		uint16_t take = RTE_MIN(len, (size_t)rte_pktmbuf_tailroom(last));
-		char *at = rte_pktmbuf_append(first, take);
 
-		memcpy(at, bytes, take);
+		memcpy(rte_pktmbuf_append(first, take), bytes, take);
 		bytes += take;
 		len -= take;
 		if (!len)
 			return first;
 		last = rte_pktmbuf_alloc(p->pool);
-		if (!last || rte_pktmbuf_chain(first, last))
-			break;
+		if (last)
+			rte_pktmbuf_chain(first, last);
 	}
-	if (last && last != first && !first->next)
-		rte_pktmbuf_free(last);
 	rte_pktmbuf_free(first);
 	return NULL;
 }

@@ -16,6 +16,9 @@ for i in 1 2 3; do
 	start_server $i
 done
 lbd_configure
+# DPDK has wan's port first; one that is named is not taken in order.
+sed -i 's/- name: wan/- {name: lan, port: net_af_xdp_lan}/; s/- name: lan$/- {name: wan}/' \
+	"$RUN/lbd.yaml"
 lbd_start
 dpdk_addresses
 dpdk_start
