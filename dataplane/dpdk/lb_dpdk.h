@@ -88,7 +88,8 @@ struct lb_dpdk {
 	unsigned int workers_n;
 	struct tables *tables; // NULL: there are none now
 	struct routes *routes;
-	bool is_stopping; // set by a signal
+	bool is_stopping;     // set by a signal
+	uint32_t fixed_now_s; // the clock, for tests; 0: the kernel's
 };
 
 void say(const char *format, ...) __attribute__((format(printf, 1, 2))); // a line on stderr

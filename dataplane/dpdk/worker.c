@@ -102,10 +102,12 @@ static void give_to_kernel(struct worker *w, const struct port *p, struct rte_mb
 // ---- a turn ----
 
 // The clock of a burst: the kernel's coarse one, which the vDSO reads from memory.
-static uint32_t now_s(void)
+static uint32_t now_s(const struct worker *w)
 {
 	struct timespec now;
 
+	if (w->all->fixed_now_s)
+		return w->all->fixed_now_s;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	return (uint32_t)now.tv_sec;
 }
@@ -123,7 +125,7 @@ static unsigned int receive(struct worker *w, const struct queue *q)
 		give_to_kernel(w, p, pkts, n);
 		return n;
 	}
-	w->walk.env.now_s = now_s();
+	w->walk.env.now_s = now_s(w);
 	walk_burst(&w->walk, pkts, n, &result);
 	send_all(w, &result);
 	give_to_kernel(w, p, result.kernel, result.kernel_n);

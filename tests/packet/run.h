@@ -29,4 +29,7 @@ struct run_executor {
 			  struct run_result *ret);
 };
 
-extern const struct run_executor run_native, run_xdp, run_dpdk, run_dpdk_segments, run_dpdk_bursts;
+extern const struct run_executor run_native, run_xdp;
+// The DPDK walk: with frames in one segment, in small ones, in bursts; and a worker that calls it.
+extern const struct run_executor run_dpdk, run_dpdk_segments, run_dpdk_bursts;
+extern const struct run_executor run_dpdk_worker, run_dpdk_worker_bursts;

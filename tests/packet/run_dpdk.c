@@ -4,8 +4,7 @@
 // and without devices. One executor hands it each frame as one segment; the other in
 // small ones, cut at places that differ from packet to packet.
 #include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_mbuf.h>
+#include <rte_lcore.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +12,10 @@
 #include "control/tables.h"
 #include "dataplane/dpdk/walk.h"
 #include "tests/packet/answers.h"
-#include "tests/packet/run.h"
+#include "tests/packet/run_dpdk.h"
 
-#define MBUFS_N 1023
-
-static struct rte_mempool *pool;
+struct rte_mempool *run_dpdk_pool;
+static unsigned int users_n; // of the EAL
 
 struct dpdk {
 	struct tables *tables;
@@ -26,21 +24,34 @@ struct dpdk {
 };
 static struct dpdk whole, segments, bursts;
 
-// Once in a process; what holds for it holds for both executors.
-static const char *start_eal(void)
+// Both lcores are threads on this core.
+const char *run_dpdk_start_eal(void)
 {
-	static char lcore[16];
+	static char lcores[32];
 	static char *arguments[] = {"test_packet",    "--no-pci", "--no-huge", "--no-shconf",
 				    "--no-telemetry", "-m",	  "64",	       "--log-level",
-				    "error",	      "--lcores", lcore};
+				    "error",	      "--lcores", lcores};
 
-	if (pool)
-		return NULL;
-	snprintf(lcore, sizeof(lcore), "0@%d", sched_getcpu());
-	if (rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) < 0)
-		return "the EAL does not start";
-	pool = rte_pktmbuf_pool_create("packets", MBUFS_N, 0, 0, CASE_FRAME_MAX + 512, 0);
-	return pool ? NULL : "no memory for mbufs";
+	if (!run_dpdk_pool) {
+		snprintf(lcores, sizeof(lcores), "0@%d,1@%d", sched_getcpu(), sched_getcpu());
+		if (rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) < 0)
+			return "the EAL does not start";
+		run_dpdk_pool = rte_pktmbuf_pool_create("packets", RUN_MBUFS_N, 0, 0,
+							CASE_FRAME_MAX + 512, 0);
+		if (!run_dpdk_pool)
+			return "no memory for mbufs";
+	}
+	users_n++;
+	return NULL;
+}
+
+void run_dpdk_stop_eal(void)
+{
+	if (--users_n)
+		return;
+	rte_mempool_free(run_dpdk_pool);
+	run_dpdk_pool = NULL;
+	rte_eal_cleanup();
 }
 
 // The case says it.
@@ -59,7 +70,7 @@ static void answer_by_rules(const void *routes, const struct lb_route_query *que
 static const char *start(struct dpdk *d, const struct lb_meta *meta, uint32_t now_s,
 			 struct lb_tables **ret)
 {
-	const char *why = start_eal();
+	const char *why = run_dpdk_start_eal();
 	struct err e;
 
 	if (why)
@@ -74,13 +85,11 @@ static const char *start(struct dpdk *d, const struct lb_meta *meta, uint32_t no
 
 static void stop(struct dpdk *d)
 {
+	if (!d->tables)
+		return;
 	tables_close(d->tables);
 	d->tables = NULL;
-	if (whole.tables || segments.tables || bursts.tables || !pool)
-		return;
-	rte_mempool_free(pool);
-	pool = NULL;
-	rte_eal_cleanup();
+	run_dpdk_stop_eal();
 }
 
 static void append(struct rte_mbuf *m, const uint8_t *bytes, size_t n)
@@ -92,12 +101,12 @@ static void append(struct rte_mbuf *m, const uint8_t *bytes, size_t n)
 static struct rte_mbuf *make_segments(struct dpdk *d, const uint8_t *frame, size_t len)
 {
 	size_t first = d->cuts++ % 128, at = first < len ? first : len;
-	struct rte_mbuf *head = rte_pktmbuf_alloc(pool);
+	struct rte_mbuf *head = rte_pktmbuf_alloc(run_dpdk_pool);
 
 	append(head, frame, at);
 	while (at < len) {
 		size_t n = 1 + (at + d->cuts) % 61;
-		struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+		struct rte_mbuf *m = rte_pktmbuf_alloc(run_dpdk_pool);
 
 		n = n < len - at ? n : len - at;
 		append(m, frame + at, n);
@@ -107,7 +116,7 @@ static struct rte_mbuf *make_segments(struct dpdk *d, const uint8_t *frame, size
 	return head;
 }
 
-static void read_frame(struct rte_mbuf *m, struct run_result *ret)
+void run_dpdk_read(struct rte_mbuf *m, struct run_result *ret)
 {
 	const void *bytes = rte_pktmbuf_read(m, 0, m->pkt_len, ret->out);
 
@@ -128,12 +137,12 @@ static void find_result(const struct walk_result *walked, struct rte_mbuf *m,
 		if (walked->send[i] == m) {
 			ret->verdict = LB_TRANSMIT;
 			ret->ifindex = walked->ifindex[i];
-			read_frame(m, ret);
+			run_dpdk_read(m, ret);
 		}
 	for (unsigned int i = 0; i < walked->kernel_n; i++)
 		if (walked->kernel[i] == m) {
 			ret->verdict = LB_PASS;
-			read_frame(m, ret);
+			run_dpdk_read(m, ret);
 		}
 }
 
@@ -149,13 +158,13 @@ static void run(struct dpdk *d, struct rte_mbuf **pkts, size_t n, const struct c
 		find_result(&walked, pkts[i], &facts[i], &ret[i]);
 	rte_pktmbuf_free_bulk(walked.send, walked.send_n);
 	rte_pktmbuf_free_bulk(walked.kernel, walked.kernel_n);
-	if (rte_mempool_avail_count(pool) != MBUFS_N)
+	if (rte_mempool_avail_count(run_dpdk_pool) != RUN_MBUFS_N)
 		ret->complaint = "mbufs were lost";
 }
 
-static struct rte_mbuf *make_whole(const uint8_t *frame, size_t len)
+struct rte_mbuf *run_dpdk_make(const uint8_t *frame, size_t len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(run_dpdk_pool);
 
 	append(m, frame, len);
 	return m;
@@ -173,7 +182,7 @@ static void whole_stop(void)
 
 static void whole_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
 {
-	struct rte_mbuf *m = make_whole(facts->in, facts->in_len);
+	struct rte_mbuf *m = run_dpdk_make(facts->in, facts->in_len);
 
 	run(&whole, &m, 1, facts, cpu, ret);
 }
@@ -217,7 +226,7 @@ static void bursts_run(const struct case_facts *facts, size_t n, uint32_t cpu,
 	struct rte_mbuf *pkts[WALK_BURST_MAX];
 
 	for (size_t i = 0; i < n; i++)
-		pkts[i] = make_whole(facts[i].in, facts[i].in_len);
+		pkts[i] = run_dpdk_make(facts[i].in, facts[i].in_len);
 	run(&bursts, pkts, n, facts, cpu, ret);
 }
 

@@ -28,7 +28,8 @@
 #define SKIPPED 77
 
 static const struct run_executor *const executors[] = {
-	&run_native, &run_xdp, &run_dpdk, &run_dpdk_segments, &run_dpdk_bursts,
+	&run_native,	    &run_xdp,	      &run_dpdk,
+	&run_dpdk_segments, &run_dpdk_bursts, &run_dpdk_worker_bursts,
 };
 #define EXECUTORS_N (sizeof(executors) / sizeof(executors[0]))
 
