@@ -11,6 +11,7 @@
 
 #include "control/dpdk.h"
 #include "control/pins.h"
+#include "control/tap.h"
 
 #define NOTE_MAX 256
 
@@ -21,12 +22,18 @@ static bool is_dpdk(const struct settings *s)
 
 int dataplane_check(const struct settings *s, struct err *e)
 {
-	int status;
+	int status = 0;
 
-	if (is_dpdk(s))
-		return 0;
-	status = pins_check(s, e);
-	return status ? status : xdp_check(s, e);
+	if (!is_dpdk(s)) {
+		status = pins_check(s, e);
+		return status ? status : xdp_check(s, e);
+	}
+	for (size_t i = 0; i < s->interfaces_n && !status; i++) {
+		status = tap_check(s->interfaces[i].name, e);
+		if (status)
+			snprintf(e->field, sizeof(e->field), "interfaces[%zu].name", i);
+	}
+	return status;
 }
 
 static int open_dpdk(struct lbd *d, const uint64_t hash_key[2], struct err *e)

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdbool.h>
@@ -38,16 +40,36 @@ static int ask(unsigned long what, struct ifreq *r)
 	return status;
 }
 
+static int refuse_existing(const char *name, struct err *e)
+{
+	return err_set(
+		e, -EEXIST,
+		"interface %s is there already and is no TAP with several queues: name "
+		"another in lbd.yaml, or rename it (`ip link set %s name ...`), or, if it is "
+		"an old TAP, `ip link delete %s`",
+		name, name, name);
+}
+
+int tap_check(const char *name, struct err *e)
+{
+	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq r = request_of(name);
+
+	r.ifr_data = (char *)&driver;
+	if (!if_nametoindex(name))
+		return 0;
+	// What names no driver at all is no TAP either.
+	if (ask(SIOCETHTOOL, &r) || strcmp(driver.driver, "tun") != 0 ||
+	    strcmp(driver.bus_info, "tap") != 0)
+		return refuse_existing(name, e);
+	return 0;
+}
+
 static int refuse(const char *name, bool existed, int code, struct err *e)
 {
-	// It is there, and is no TAP, or one with a single queue.
+	// It is a TAP with a single queue, or was made just now.
 	if (existed && (code == EINVAL || code == EBUSY))
-		return err_set(
-			e, -EEXIST,
-			"interface %s is there already and is no TAP with several queues: "
-			"name another in lbd.yaml, or rename it (`ip link set %s name ...`), "
-			"or, if it is an old TAP, `ip link delete %s`",
-			name, name, name);
+		return refuse_existing(name, e);
 	return err_set(e, -code, "cannot make the TAP %s: %s%s", name, strerror(code),
 		       code == EPERM ? "; it needs CAP_NET_ADMIN" : "");
 }

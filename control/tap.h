@@ -9,6 +9,8 @@
 
 #include "control/err.h"
 
+// Whether @name is free, or a TAP. 0 or -EEXIST with @e filled.
+int tap_check(const char *name, struct err *e);
 // Makes the TAP @name and sets it up, or finds it. *ret_fd is a queue of it that is switched off:
 // while it is held open, the interface keeps its carrier whether lb-dpdk runs or not, so that its
 // neighbours are not forgotten. 0; -EEXIST (@name is another kind of interface), -ENOENT (no

@@ -69,12 +69,14 @@ expect "--check" lbd_run --check --config "$RUN/lbd.yaml"
 refuse "--check of an unknown key" "^lbd: .*interfacs.*unknown.yaml:[12]" \
 	lbd_run --check --config "$(other unknown 's/^interfaces/interfacs/')"
 refuse_start "no settings" "^lbd: .*/nowhere.yaml" lbd_run --config /nowhere.yaml
-refuse_start "a dataplane that is not here" "^lbd: dataplane: " \
-	lbd_run --config "$(other dpdk 's/^interfaces:/dataplane: dpdk\n&/')"
+refuse_start "no dataplane of ours" "^lbd: dataplane: must be xdp or dpdk" \
+	lbd_run --config "$(other ebpf 's/^interfaces:/dataplane: ebpf\n&/')"
 
 say "the host"
 refuse_start "no interface of this name" "^lbd: interfaces\[0\].name: .*no interface wan7" \
 	lbd_run --config "$(other no_interface 's/name: wan/name: wan7/')"
+refuse_start "dpdk: the name of another kind of interface" "^lbd: interfaces\[0\].name: .*no TAP" \
+	lbd_run --config "$(other dpdk 's/^interfaces:/dataplane: dpdk\n&/')"
 refuse_start "no root" "^lbd: needs root" \
 	in_ns lb setpriv --reuid 65534 --regid 65534 --clear-groups \
 	"$BUILD/lbd" --config "$RUN/lbd.yaml"
