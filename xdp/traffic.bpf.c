@@ -5,13 +5,7 @@
 // `traffic_sink` counts and drops what carries TCP, UDP or a tunnel, and leaves the rest
 // (ARP, ...) to the kernel.
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <stdbool.h>
 
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "traffic_write.h"
@@ -45,23 +39,6 @@ int traffic_send(struct xdp_md *ctx)
 	return bpf_redirect(shape.ifindex, 0);
 }
 
-static __always_inline bool is_traffic(void *data, void *end)
-{
-	struct ethhdr *ethernet = data;
-	struct ipv6hdr *ip6 = (void *)(ethernet + 1);
-	struct iphdr *ip4 = (void *)(ethernet + 1);
-	__u8 protocol = 0;
-
-	if ((void *)(ip4 + 1) > end)
-		return false;
-	if (ethernet->h_proto == bpf_htons(ETH_P_IP))
-		protocol = ip4->protocol;
-	else if (ethernet->h_proto == bpf_htons(ETH_P_IPV6))
-		protocol = ip6->nexthdr;
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_IPIP ||
-	       protocol == IPPROTO_IPV6;
-}
-
 SEC("xdp")
 int traffic_sink(struct xdp_md *ctx)
 {
@@ -69,7 +46,7 @@ int traffic_sink(struct xdp_md *ctx)
 	struct traffic_counters *counters;
 	__u32 zero = 0;
 
-	if (!is_traffic(data, end))
+	if (data + TRAFFIC_KIND_BYTES > end || !traffic_is_ours(data))
 		return XDP_PASS;
 	counters = bpf_map_lookup_elem(&received, &zero);
 	if (counters) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 //
 // From a shape (traffic.h) to the headers of the next packet: by lb-pktgen's program in
-// the kernel, by its DPDK engine, and by the bench. Frames come back as their receiver
-// left them, so every header is written anew each time; the checksums follow from sums
-// over what does not change (RFC 1071).
+// the kernel, by its DPDK engine, and by the bench. And what counts where they arrive. Frames come
+// back as their receiver left them, so every header is written anew each time; the checksums follow
+// from sums over what does not change (RFC 1071).
 #pragma once
 
 #include "traffic.h"
@@ -85,4 +85,14 @@ TRAFFIC_INLINE void traffic_write6(const volatile struct traffic_shape *shape, _
 		__builtin_memcpy(frame + i * 8, &(__u64){shape->headers[i]}, 8);
 	__builtin_memcpy(frame + (shape->is_reply ? 50 : 34), &flow->address, 4);
 	traffic_write_l4(shape, frame + 54, flow);
+}
+
+// Whether a frame is what a balancer makes of these packets: TCP, UDP or a tunnel over IP.
+#define TRAFFIC_KIND_BYTES 34 // of @frame are read
+TRAFFIC_INLINE int traffic_is_ours(const __u8 *frame)
+{
+	__u16 type = (__u16)(frame[12] << 8 | frame[13]);
+	__u8 protocol = type == 0x0800 ? frame[23] : type == 0x86dd ? frame[20] : 0;
+
+	return protocol == 6 || protocol == 17 || protocol == 4 || protocol == 41;
 }

@@ -17,10 +17,12 @@
 static const char usage[] =
 	"usage: lb-pktgen --interface IF --to VIP:PORT --via MAC [OPTION...]\n"
 	"       lb-pktgen --interface IF --from BACKEND:PORT --via MAC [OPTION...]\n"
+	"       lb-pktgen --vdev SPEC ... in place of --interface IF\n"
 	"\n"
 	"Sends packets from many clients to a VIP, or from a backend to many clients.\n"
 	"\n"
 	"  --interface IF     where they go out\n"
+	"  --vdev SPEC        or by a device of DPDK, which counts what arrives too\n"
 	"  --to, --from       the VIP or the backend; IPv6 as [2001:db8::1]:80\n"
 	"  --via MAC          the balancer's MAC address\n"
 	"  --protocol P       tcp or udp (tcp)\n"
@@ -100,6 +102,7 @@ static int parse_clients(struct options *o, const char *text, struct err *e)
 
 enum option_id {
 	OPTION_INTERFACE = 1,
+	OPTION_VDEV,
 	OPTION_TO,
 	OPTION_FROM,
 	OPTION_VIA,
@@ -118,6 +121,7 @@ enum option_id {
 
 static const struct option long_options[] = {
 	{"interface", required_argument, NULL, OPTION_INTERFACE},
+	{"vdev", required_argument, NULL, OPTION_VDEV},
 	{"to", required_argument, NULL, OPTION_TO},
 	{"from", required_argument, NULL, OPTION_FROM},
 	{"via", required_argument, NULL, OPTION_VIA},
@@ -141,6 +145,9 @@ static int parse_option(struct options *o, enum option_id id, const char *name, 
 	switch (id) {
 	case OPTION_INTERFACE:
 		o->interface = text;
+		return 0;
+	case OPTION_VDEV:
+		o->vdev = text;
 		return 0;
 	case OPTION_SINK:
 		o->sink = text;
@@ -192,6 +199,7 @@ static int fail_usage(const char *text, const char *what)
 int main(int argc, char **argv)
 {
 	struct options o = {.is_tcp = true, .flows = 1};
+	const struct engine_kind *kind;
 	struct engine *engine = NULL;
 	struct err e = {0};
 	int option, index, code;
@@ -206,14 +214,18 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		return fail_usage("unexpected argument: ", argv[optind]);
-	if (!o.interface || !o.port || !o.has_via)
-		return fail_usage("", "--interface, --via, and --to or --from are needed");
+	if (!o.interface == !o.vdev || !o.port || !o.has_via)
+		return fail_usage("",
+				  "--interface or --vdev, --via, and --to or --from are needed");
+	if (o.vdev && o.sink)
+		return fail_usage("", "--sink: a --vdev counts what arrives itself");
 	if (!o.seconds && !o.packets)
 		o.seconds = SECONDS_DEFAULT;
 	libbpf_set_print(NULL);
-	code = engine_open(&o, &engine, &e);
+	kind = o.vdev ? &engine_dpdk : &engine_xdp;
+	code = kind->open(&o, &engine, &e);
 	if (!code)
 		code = report_run(&o, engine, &e);
-	engine_close(engine);
+	kind->close(engine);
 	return code ? fail(&e) : 0;
 }

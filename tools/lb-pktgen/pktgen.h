@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // lb-pktgen's own parts. main.c reads the command line, shape.c makes the headers that
-// it asks for, engine.c sends and counts, report.c paces and prints. One thread.
+// it asks for, an engine sends and counts (engine_xdp.c, engine_dpdk.c), report.c paces
+// and prints. One thread.
 #pragma once
 
 #include <stdbool.h>
@@ -12,7 +13,8 @@
 #include "xdp/traffic.h"
 
 struct options {
-	const char *interface;
+	const char *interface; // the XDP engine's; NULL: the DPDK engine, by vdev
+	const char *vdev;
 	const char *sink;	  // NULL: nothing is counted
 	struct lb_address server; // a VIP to send to, or a backend to send from
 	uint16_t port;		  // host order
@@ -39,16 +41,25 @@ struct options {
 int shape_build(struct options *o, uint32_t ifindex, const uint8_t source[6],
 		struct traffic_shape *ret, struct err *e);
 
-// ---- engine.c ----
+// ---- engines ----
 
 struct engine;
 
-int engine_open(struct options *o, struct engine **ret, struct err *e);
-void engine_close(struct engine *g); // takes the sink away
-// Sends as many packets. Blocks until they are out.
-int engine_send(struct engine *g, uint32_t pkts, struct err *e);
-// What the sink has counted so far; 0 without a sink.
-void engine_get_received(const struct engine *g, struct traffic_counters *ret);
+// An engine's own struct begins with a struct engine.
+struct engine_kind {
+	int (*open)(struct options *o, struct engine **ret, struct err *e);
+	void (*close)(struct engine *g); // takes the sink away; NULL is allowed
+	// Sends as many packets. Blocks until they are out.
+	int (*send)(struct engine *g, uint32_t pkts, struct err *e);
+	// What the sink has counted so far; 0 without a sink.
+	void (*get_received)(struct engine *g, struct traffic_counters *ret);
+};
+
+struct engine {
+	const struct engine_kind *kind;
+};
+
+extern const struct engine_kind engine_xdp, engine_dpdk;
 
 // ---- report.c ----
 

@@ -44,13 +44,13 @@ struct progress {
 	uint64_t line_ns, line_sent, line_received;
 };
 
-static void print_line(const struct options *o, const struct engine *g, struct progress *p)
+static void print_line(const struct options *o, struct engine *g, struct progress *p)
 {
 	struct traffic_counters received;
 	uint64_t now = now_ns();
 	double us = (now - p->line_ns) / 1e3;
 
-	engine_get_received(g, &received);
+	g->kind->get_received(g, &received);
 	printf("%4llu s  sent %7.3f Mpps", (unsigned long long)((now - p->start_ns) / NS_PER_S),
 	       (p->sent - p->line_sent) / us);
 	if (o->sink)
@@ -81,18 +81,18 @@ static bool is_done(const struct options *o, const struct progress *p, uint64_t 
 }
 
 // Waits until the sink has counted what is on its way.
-static void await_quiet(const struct options *o, const struct engine *g, const struct progress *p,
+static void await_quiet(const struct options *o, struct engine *g, const struct progress *p,
 			struct traffic_counters *ret)
 {
 	uint64_t before;
 
-	engine_get_received(g, ret);
+	g->kind->get_received(g, ret);
 	if (!o->sink)
 		return;
 	for (int i = 0; i < QUIET_TRIES && ret->pkts < p->sent; i++) {
 		before = ret->pkts;
 		sleep_ns(QUIET_NS);
-		engine_get_received(g, ret);
+		g->kind->get_received(g, ret);
 		if (ret->pkts == before)
 			return;
 	}
@@ -144,7 +144,7 @@ int report_run(const struct options *o, struct engine *g, struct err *e)
 		uint32_t due = get_due(o, &p, now);
 
 		if (due)
-			code = engine_send(g, due, e);
+			code = g->kind->send(g, due, e);
 		else
 			sleep_ns(TICK_NS);
 		p.sent += code ? 0 : due;

@@ -21,7 +21,8 @@
 
 #define BATCH_PKTS 64 // the kernel's own default; a receiving veth has room for 256
 
-struct engine {
+struct xdp_engine {
+	struct engine engine;
 	struct traffic_bpf *program;
 	int sink_fd; // link; -1: none
 	uint32_t size;
@@ -46,7 +47,7 @@ static int get_interface(const char *name, uint32_t *ret_ifindex, uint8_t ret_ma
 	return code;
 }
 
-static int attach_sink(struct engine *g, const char *sink, struct err *e)
+static int attach_sink(struct xdp_engine *g, const char *sink, struct err *e)
 {
 	static const uint32_t modes[] = {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 	int program_fd = bpf_program__fd(g->program->progs.traffic_sink);
@@ -67,9 +68,21 @@ static int attach_sink(struct engine *g, const char *sink, struct err *e)
 	return 0;
 }
 
-int engine_open(struct options *o, struct engine **ret, struct err *e)
+static void xdp_close(struct engine *engine)
 {
-	struct engine *g = calloc(1, sizeof(*g));
+	struct xdp_engine *g = (struct xdp_engine *)engine;
+
+	if (!g)
+		return;
+	if (g->sink_fd >= 0)
+		close(g->sink_fd);
+	traffic_bpf__destroy(g->program);
+	free(g);
+}
+
+static int xdp_open(struct options *o, struct engine **ret, struct err *e)
+{
+	struct xdp_engine *g = calloc(1, sizeof(*g));
 	struct traffic_shape shape;
 	uint32_t ifindex;
 	uint8_t mac[6];
@@ -77,6 +90,7 @@ int engine_open(struct options *o, struct engine **ret, struct err *e)
 
 	if (!g)
 		return err_set(e, -ENOMEM, "out of memory");
+	g->engine.kind = &engine_xdp;
 	g->sink_fd = -1;
 	code = get_interface(o->interface, &ifindex, mac, e);
 	if (!code)
@@ -100,25 +114,16 @@ int engine_open(struct options *o, struct engine **ret, struct err *e)
 	code = o->sink ? attach_sink(g, o->sink, e) : 0;
 	if (code)
 		goto fail;
-	*ret = g;
+	*ret = &g->engine;
 	return 0;
 fail:
-	engine_close(g);
+	xdp_close(&g->engine);
 	return code;
 }
 
-void engine_close(struct engine *g)
+static int xdp_send(struct engine *engine, uint32_t pkts, struct err *e)
 {
-	if (!g)
-		return;
-	if (g->sink_fd >= 0)
-		close(g->sink_fd);
-	traffic_bpf__destroy(g->program);
-	free(g);
-}
-
-int engine_send(struct engine *g, uint32_t pkts, struct err *e)
-{
+	struct xdp_engine *g = (struct xdp_engine *)engine;
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = g->frame, .data_size_in = g->size,
 		    .repeat = pkts, .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = BATCH_PKTS);
 	int code = bpf_prog_test_run_opts(bpf_program__fd(g->program->progs.traffic_send), &run);
@@ -130,8 +135,9 @@ int engine_send(struct engine *g, uint32_t pkts, struct err *e)
 	return 0;
 }
 
-void engine_get_received(const struct engine *g, struct traffic_counters *ret)
+static void xdp_get_received(struct engine *engine, struct traffic_counters *ret)
 {
+	struct xdp_engine *g = (struct xdp_engine *)engine;
 	int cpus_n = libbpf_num_possible_cpus();
 	struct traffic_counters *rows = calloc(cpus_n > 0 ? cpus_n : 1, sizeof(*rows));
 	uint32_t zero = 0;
@@ -144,3 +150,5 @@ void engine_get_received(const struct engine *g, struct traffic_counters *ret)
 		}
 	free(rows);
 }
+
+const struct engine_kind engine_xdp = {xdp_open, xdp_close, xdp_send, xdp_get_received};
