@@ -18,6 +18,7 @@ import world
 FLOWS = [1, 1 << 10, 1 << 16, 1 << 20, 1 << 22]
 PKTS_MIN = 1 << 18
 FLOOD_PKTS = 1 << 20
+TRIES = 3  # of a run that lost packets: the machine had other things to do
 # Goals: the ratio, and the growth from one flow to the most. For what is tracked on demand.
 RATIO_MAX, GROWTH_MAX = 1.0, 1.5
 
@@ -76,12 +77,14 @@ class Bench:
 
     def measure(self, program, pair, arguments, flows, pkts):
         """Nanoseconds a run, and lb-pktgen's totals."""
-        before = program.runs()
-        sent = world.send(pair, flows, pkts, arguments)
-        after = program.runs()
-        if sent["lost"] > sent["sent"] / 100:
-            sys.exit(f"bench: {arguments}: {sent['lost']} of {sent['sent']} packets lost")
-        return (after[0] - before[0]) / (after[1] - before[1]), sent
+        for _ in range(TRIES):
+            before = program.runs()
+            sent = world.send(pair, flows, pkts, arguments)
+            after = program.runs()
+            if sent["lost"] <= sent["sent"] / 100:
+                return (after[0] - before[0]) / (after[1] - before[1]), sent
+        sys.exit(f"bench: {arguments}: {sent['lost']} of {sent['sent']} packets lost, "
+                 f"and so {TRIES} times over")
 
     def cell(self, arguments, flows):
         """One round of a figure."""
