@@ -8,10 +8,11 @@
 #
 # PORTS  af_xdp: lb-dpdk takes each link by an AF_XDP socket
 #        tap: each link is wired to a TAP, whose other end is lb-dpdk's port
-# LCORES the main lcore and one worker; the tests' workers sleep when idle
+# LCORES the main lcore and one worker, on any CPU; the tests' workers sleep when idle
 
 PORTS=${PORTS:-af_xdp}
-LCORES=${LCORES:-0@0,1@1}
+CPUS="(0-$(($(nproc) - 1)))"
+LCORES=${LCORES:-0@$CPUS,1@$CPUS}
 
 dpdk_needs()
 {
@@ -101,7 +102,7 @@ dpdk_start_alone()
 		tap) ports+=(--vdev "net_tap_$link,iface=$link-port,mac=$(nic_mac $link),persist") ;;
 		esac
 	done
-	spawn lb lb-dpdk nice -n -5 "$BUILD/lb-dpdk" --tables "$RUN/lbd/tables" --idle-sleep 50 -- \
+	spawn lb lb-dpdk "$BUILD/lb-dpdk" --tables "$RUN/lbd/tables" --idle-sleep 50 -- \
 		--lcores "$LCORES" --no-huge -m 512 --no-pci --no-telemetry "${ports[@]}"
 	DPDK=$SPAWNED
 }
@@ -120,14 +121,19 @@ dpdk_stop()
 	wait "$DPDK" 2>/dev/null || true
 }
 
-# A worker that shares its CPU with all the rest of a test is not always there in time, and the
-# sockets' rings are short: less traffic than under XDP, and clients of UDP that ask again.
-# shellcheck disable=SC2034 # transitions.sh reads it
-UDP_OPTIONS=(--retry)
+# A worker that shares its CPU with all the rest of a test, and with others, is not always there in
+# time, and the sockets' rings are short: less traffic than under XDP, clients that wait longer, or
+# ask again, and an idle time beyond that.
+# shellcheck disable=SC2034 # transitions.sh reads them
+{
+	IDLE_S=25
+	TCP_OPTIONS=(--timeout 20000)
+	UDP_OPTIONS=(--timeout 5000 --retry)
+}
 hold_all()
 {
-	hold tcp "${WEB[@]}" --held 120 --new 20 --interval 500 --bytes 3000
-	hold udp "${DNS[@]}" --protocol udp --held 80 --new 10 --interval 500 --timeout 2000 --retry
+	hold tcp "${WEB[@]}" --held 120 --new 20 --interval 500 --bytes 3000 "${TCP_OPTIONS[@]}"
+	hold udp "${DNS[@]}" --protocol udp --held 80 --new 10 --interval 500 "${UDP_OPTIONS[@]}"
 }
 
 # ---- the history of changes (transitions.sh), with lb-dpdk ----

@@ -98,6 +98,7 @@ if [[ $MODE != nat ]]; then
 	DNS+=(--to 203.0.113.11:53 --to '[2001:db8:113::11]:53')
 fi
 
+TCP_OPTIONS=()
 UDP_OPTIONS=()
 hold_all()
 {
@@ -108,7 +109,7 @@ hold_all()
 
 hold_late()
 {
-	hold tcp-late "${WEB[@]}" --held 100
+	hold tcp-late "${WEB[@]}" --held 100 "${TCP_OPTIONS[@]}"
 	hold udp-late "${DNS[@]}" --protocol udp --held 100 --timeout 2000 "${UDP_OPTIONS[@]}"
 	expect "b4 has connections" report tcp-late '.servers.b4.held > 0'
 }
