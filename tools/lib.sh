@@ -29,6 +29,7 @@ export ROOT BUILD
 		mount python3 util-linux)
 	packages_dpdk=(libdpdk-dev dpdk)
 	packages_unit=(iproute2 jq mount nftables procps python3 python3-scapy util-linux)
+	packages_vm=(qemu-system-x86 busybox-static cpio kmod xz-utils clang-19)
 	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)
 	packages_tools=(jq)
 	packages_bench=(iproute2 ethtool jq mount procps python3 util-linux)

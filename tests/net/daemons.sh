@@ -41,7 +41,7 @@ lbctl()
 # api PATH: the body; fails where the status is an error.
 api()
 {
-	curl -gsS --fail --max-time 10 --unix-socket "$RUN/lbd/lbd.sock" "http://lbd$1"
+	in_ns lb curl -gsS --fail --max-time 10 --unix-socket "$RUN/lbd/lbd.sock" "http://lbd$1"
 }
 
 # Writes lbd.yaml; LBD_SETTINGS goes behind what every test has, LBD_LIMITS instead of its limits.
@@ -87,13 +87,13 @@ lbd_stop()
 
 program_id()
 {
-	bpftool -j prog show pinned "$RUN/bpf/lbd/lb_xdp" | jq '.id'
+	in_ns lb bpftool -j prog show pinned "$RUN/bpf/lbd/lb_xdp" | jq '.id'
 }
 
 # The kernel's hash of its instructions.
 program_tag()
 {
-	bpftool -j prog show pinned "$RUN/bpf/lbd/lb_xdp" | jq -r '.tag'
+	in_ns lb bpftool -j prog show pinned "$RUN/bpf/lbd/lb_xdp" | jq -r '.tag'
 }
 
 link_ids()
@@ -110,8 +110,8 @@ link_programs()
 links_show()
 {
 	local link
-	for link in "$RUN"/bpf/lbd/link_*; do
-		bpftool -j link show pinned "$link" | jq "$1"
+	for link in wan lan; do
+		in_ns lb bpftool -j link show pinned "$RUN/bpf/lbd/link_$link" | jq "$1"
 	done
 }
 
@@ -125,7 +125,7 @@ table_hash()
 {
 	local table
 	for table; do
-		bpftool map dump pinned "$RUN/bpf/lbd/maps/$table"
+		in_ns lb bpftool map dump pinned "$RUN/bpf/lbd/maps/$table"
 	done | sha256sum
 }
 
@@ -145,7 +145,7 @@ packets_in()
 	local link
 	for link in wan lan; do
 		in_ns lb ethtool -S "$link"
-	done | awk '/rx_queue_[0-9]+_xdp_packets:/ { n += $2 } END { print n }'
+	done | awk '/rx(_queue_)?[0-9]+_xdp_packets:/ { n += $2 } END { print n }'
 }
 
 packets_counted()
