@@ -183,14 +183,16 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	struct follow *f = arg;
 	struct lbd *d = f->d;
 	bool was_busy = f->is_busy;
+	uint32_t leaving_n = publisher_count_leaving(d->publisher);
 	bool busy = publisher_sweep(d->publisher, f->sweep_lines, lbd_now_s());
+	bool is_one_gone = publisher_count_leaving(d->publisher) < leaving_n;
 	const char *warning = health_get_warning(d->health);
 
 	set_sweep(f, busy);
-	// The last leaving backend may be gone now: nobody needs its next hop and its checks.
-	if (was_busy && !busy)
+	// Nobody needs the next hop, the checks and the guard of a backend that is gone.
+	if (is_one_gone || (was_busy && !busy))
 		set_followed(d);
-	if (!busy && (was_busy || !f->is_guarded))
+	if (is_one_gone || (!busy && (was_busy || !f->is_guarded)))
 		f->is_guarded = follow_set_guard(d);
 	if (f->hops_changed)
 		warn_hops(d);

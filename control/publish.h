@@ -85,6 +85,8 @@ void publisher_set_vip_of_host(struct publisher *p, const struct lb_address *vip
 // millisecond. Returns true while any slot has `lookup` set, anything is leaving or retired: while
 // false, it may be called rarely, but must be: what has expired is cleared in days, not months.
 bool publisher_sweep(struct publisher *p, uint32_t lines, uint32_t now_s);
+// How many live backends are leaving: a sweep takes away those that are done.
+uint32_t publisher_count_leaving(const struct publisher *p);
 // Finishes the round, then does a whole one.
 bool publisher_sweep_all(struct publisher *p, uint32_t now_s);
 

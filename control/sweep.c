@@ -279,6 +279,11 @@ static bool is_between_rounds(const struct publisher *p)
 	return p->sweep.phase == PUB_SLOTS && p->sweep.service == 1 && !p->sweep.slot;
 }
 
+uint32_t publisher_count_leaving(const struct publisher *p)
+{
+	return p->leaving_n;
+}
+
 bool publisher_sweep_all(struct publisher *p, uint32_t now_s)
 {
 	const uint32_t lines = 1u << 16;
