@@ -34,30 +34,14 @@ static __always_inline int lb_xdp_transmit(struct lb_env *env, const struct lb_p
 	return bpf_redirect(d->link->ifindex, 0);
 }
 
-// A frame that is not sent on. It is parsed again, not in line, so that the straight way of those
-// that are keeps nothing for it.
-static __noinline int lb_xdp_rest(struct lb_env *env)
-{
-	__u8 *start = LB_START(env->ctx), *end = LB_END(env->ctx);
-	struct lb_decision decision = {};
-	struct lb_packet packet;
-
-	lb_packet_parse(start, end, (__u32)(end - start), lb_packet_family(start, end), &packet);
-	lb_decide_rest(env, &packet, &decision);
-	return lb_xdp_end(env, &packet, &decision);
-}
-
 // A frame whose family is known. In line for each family, and on for each kind of end, so that each
 // has its own straight way: where they meet, the values of all of them go over the stack.
 static __always_inline int lb_xdp_family(struct lb_env *env, __u8 *start, __u8 *end, int family)
 {
-	struct lb_decision decision = {};
+	struct lb_decision decision;
 	struct lb_packet packet;
 
-	lb_packet_parse(start, end, (__u32)(end - start), family, &packet);
-	if (!lb_packet_is_sound(&packet))
-		return lb_xdp_rest(env);
-	lb_decide_sound(env, &packet, &decision);
+	lb_decide_family(env, start, end, (__u32)(end - start), family, &packet, &decision);
 	if (decision.verdict != LB_TRANSMIT)
 		return lb_xdp_end(env, &packet, &decision);
 	if (decision.reason == LB_REASON_CURRENT)
@@ -81,7 +65,7 @@ int lb_xdp(struct xdp_md *ctx)
 	case 6:
 		return lb_xdp_family(&env, start, end, 6);
 	default:
-		return lb_xdp_rest(&env);
+		return lb_xdp_family(&env, start, end, 0);
 	}
 }
 

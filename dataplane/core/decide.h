@@ -405,15 +405,18 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 // lb_decide_link() and lb_decide_transmit(); or lb_service_lookup_reverse() and
 // lb_decide_reply_of().
 
-// What is decided of a packet that was parsed.
-static __always_inline void lb_decide_packet(struct lb_env *env, const struct lb_packet *p,
-					     struct lb_decision *ret)
+// What lb_decide() does, for a frame whose family is known (lb_packet_family()). A driver that
+// calls it in a place of its own for each family, as a constant, has a straight way for each.
+static __always_inline void lb_decide_family(struct lb_env *env, __u8 *start, __u8 *end,
+					     __u32 frame_len, int family,
+					     struct lb_packet *ret_packet, struct lb_decision *ret)
 {
 	*ret = (struct lb_decision){};
-	if (lb_packet_is_sound(p))
-		lb_decide_sound(env, p, ret);
+	lb_packet_parse(start, end, frame_len, family, ret_packet);
+	if (ret_packet->has_ports && ret_packet->defect == LB_REASON_NONE)
+		lb_decide_sound(env, ret_packet, ret);
 	else
-		lb_decide_rest(env, p, ret);
+		lb_decide_rest(env, ret_packet, ret);
 }
 
 // Parses the frame into @ret_packet and decides it. The driver then: makes room for
@@ -423,6 +426,5 @@ static __always_inline void lb_decide_packet(struct lb_env *env, const struct lb
 static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end, __u32 frame_len,
 				      struct lb_packet *ret_packet, struct lb_decision *ret)
 {
-	lb_packet_parse(start, end, frame_len, lb_packet_family(start, end), ret_packet);
-	lb_decide_packet(env, ret_packet, ret);
+	lb_decide_family(env, start, end, frame_len, lb_packet_family(start, end), ret_packet, ret);
 }

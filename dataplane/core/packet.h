@@ -122,12 +122,6 @@ static __always_inline int lb_packet_is_syn(const struct lb_packet *p)
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK | LB_TCP_RST | LB_TCP_FIN)) == LB_TCP_SYN;
 }
 
-// TCP or UDP, and nothing is wrong with it: it may be sent on.
-static __always_inline int lb_packet_is_sound(const struct lb_packet *p)
-{
-	return p->has_ports && p->defect == LB_REASON_NONE;
-}
-
 // TTL or hop limit. @p: its IP header is whole (family 4 or 6).
 static __always_inline __u8 lb_packet_ttl(const struct lb_packet *p)
 {

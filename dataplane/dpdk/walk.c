@@ -119,7 +119,7 @@ static __always_inline void start_family(struct burst *b, struct lane *lane, uns
 {
 	lb_packet_parse(start, end, lane->mbuf->pkt_len, family, &lane->packet);
 	lane->decision = (struct lb_decision){};
-	if (lb_packet_is_sound(&lane->packet))
+	if (lane->packet.has_ports && lane->packet.defect == LB_REASON_NONE)
 		start_sound(b, lane, i);
 	else
 		lb_decide_rest(b->env, &lane->packet, &lane->decision);
