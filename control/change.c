@@ -60,7 +60,7 @@ static int carry_out(struct lbd *d, struct model *after, const struct lbd_change
 	status = store_save(d->store, after, how->cause, e);
 
 	if (!status)
-		status = publisher_apply(d->publisher, after, lbd_now_s(), e);
+		status = publisher_apply(d->publisher, after, clock_now_s(), e);
 	if (status)
 		return status;
 	d->model = after;

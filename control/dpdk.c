@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/tap.h"
@@ -44,14 +43,6 @@ struct dpdk {
 	bool is_running;
 	bool is_cut_off;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 // ---- TAPs ----
 
@@ -229,9 +220,9 @@ static void look(struct dpdk *p)
 {
 	const struct lb_worker *rows = p->d->tables->file.workers, *stalled = NULL;
 	bool is_locked = tables_is_file_locked(p->d->tables), was_running = p->is_running;
-	uint32_t now_s = lbd_now_s(), quiet_s = now_s;
+	uint32_t now_s = clock_now_s(), quiet_s = now_s;
 	uint32_t cpu_n = p->d->tables->rows.meta->cpu_n;
-	uint64_t at_ms = now_ms();
+	uint64_t at_ms = clock_now_ms();
 	size_t workers_n = 0;
 
 	for (uint32_t i = 0; i <= cpu_n; i++) {
@@ -293,7 +284,7 @@ size_t dpdk_each_worker(const struct dpdk *p, struct dpdk_worker_view *ret, size
 			continue;
 		if (!p->is_running)
 			view.state = DPDK_WORKER_GONE;
-		else if (now_ms() - p->seen[i].moved_ms > STALL_MS)
+		else if (clock_now_ms() - p->seen[i].moved_ms > STALL_MS)
 			view.state = DPDK_WORKER_STALLED;
 		if (n < ret_max)
 			ret[n] = view;
@@ -313,7 +304,7 @@ int dpdk_new(struct lbd *d, struct dpdk **ret, struct err *e)
 	if (!p)
 		return err_set(e, -ENOMEM, "out of memory");
 	p->d = d;
-	p->looked_s = lbd_now_s();
+	p->looked_s = clock_now_s();
 	p->interfaces = calloc(interfaces_n, sizeof(*p->interfaces));
 	p->seen = calloc(d->tables->rows.meta->cpu_n + 1, sizeof(*p->seen));
 	if (!p->interfaces || !p->seen)
@@ -326,7 +317,7 @@ int dpdk_new(struct lbd *d, struct dpdk **ret, struct err *e)
 	for (size_t i = 0; i < interfaces_n && !status; i++)
 		status = make_tap(p, i, e);
 	for (uint32_t i = 0; i <= d->tables->rows.meta->cpu_n && !status; i++)
-		p->seen[i] = (struct seen){.moved_ms = now_ms(), .quiet_s = p->looked_s};
+		p->seen[i] = (struct seen){.moved_ms = clock_now_ms(), .quiet_s = p->looked_s};
 	if (status) {
 		dpdk_free(p);
 		return status;

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/dataplane.h"
 #include "control/follow_network.h"
@@ -30,14 +29,6 @@ struct follow {
 	bool is_guarded;   // else it is tried again
 	uint32_t sweep_lines;
 };
-
-uint32_t lbd_now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint32_t)now.tv_sec;
-}
 
 // ---- what the model tells ----
 
@@ -152,7 +143,7 @@ void follow_end_burst(struct lbd *d)
 		return;
 	d->follow->is_held = false;
 	event_del(d->follow->release);
-	publisher_release(d->publisher, lbd_now_s());
+	publisher_release(d->publisher, clock_now_s());
 }
 
 static void on_release(evutil_socket_t fd, short what, void *arg)
@@ -184,7 +175,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	struct lbd *d = f->d;
 	bool was_busy = f->is_busy;
 	uint32_t leaving_n = publisher_count_leaving(d->publisher);
-	bool busy = publisher_sweep(d->publisher, f->sweep_lines, lbd_now_s());
+	bool busy = publisher_sweep(d->publisher, f->sweep_lines, clock_now_s());
 	bool is_one_gone = publisher_count_leaving(d->publisher) < leaving_n;
 	const char *warning = health_get_warning(d->health);
 
@@ -209,7 +200,7 @@ static void on_hop(void *arg, const struct lb_address *address, const struct pub
 	struct lbd *d = arg;
 
 	begin_burst(d);
-	publisher_set_hop(d->publisher, address, hop, lbd_now_s());
+	publisher_set_hop(d->publisher, address, hop, clock_now_s());
 	d->follow->hops_changed = true;
 }
 
@@ -217,7 +208,7 @@ static void on_routes(void *arg, const struct publisher_route *routes, size_t ro
 {
 	struct lbd *d = arg;
 
-	publisher_set_routes(d->publisher, routes, routes_n, lbd_now_s());
+	publisher_set_routes(d->publisher, routes, routes_n, clock_now_s());
 	sweep_soon(d);
 }
 
@@ -252,7 +243,7 @@ void follow_health(void *arg, const char *service, const struct lb_address *addr
 	struct lbd *d = arg;
 
 	begin_burst(d);
-	publisher_set_health(d->publisher, service, address, port, state, lbd_now_s());
+	publisher_set_health(d->publisher, service, address, port, state, clock_now_s());
 	events_add(d->events, "health", service, address_render_port(address, port, text),
 		   "is %s: %s", names[state], cause);
 }

@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 
+#include "control/clock.h"
 #include "control/events.h"
 #include "control/guard.h"
 #include "control/health/health.h"
@@ -53,5 +54,3 @@ struct lbd_change {
 // (disk). A change that changes nothing keeps the generation.
 int lbd_change(struct lbd *d, struct model *after, const struct lbd_change *how,
 	       struct plan **ret_plan, struct err *e);
-
-uint32_t lbd_now_s(void); // CLOCK_MONOTONIC, as the tables' times

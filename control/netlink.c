@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "control/netlink_internal.h"
 
@@ -26,14 +25,6 @@ static const int groups[] = {
 	RTNLGRP_IPV4_ROUTE,   RTNLGRP_IPV6_ROUTE,   RTNLGRP_IPV4_RULE,	 RTNLGRP_IPV6_RULE,
 	RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
 };
-
-uint64_t netlink_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 // ---- addresses in messages ----
 
@@ -129,7 +120,7 @@ int netlink_request(struct netlink *n, struct nlmsghdr *message, mnl_cb_t each, 
 
 void netlink_set_stale(struct netlink *n, unsigned int what)
 {
-	uint64_t now_ms = netlink_now_ms(), at_ms = now_ms + SETTLE_MS;
+	uint64_t now_ms = clock_now_ms(), at_ms = now_ms + SETTLE_MS;
 	struct timeval delay;
 
 	n->stale |= what;
@@ -238,7 +229,7 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
 	int status = 0;
 
 	n->stale = 0;
-	n->settled_ms = netlink_now_ms();
+	n->settled_ms = clock_now_ms();
 	if (stale & NETLINK_LINKS)
 		status = netlink_dump_links(n, &links_changed);
 	if (!status && stale & NETLINK_ADDRESSES)

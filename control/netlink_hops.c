@@ -108,7 +108,7 @@ bool netlink_build_hop(const struct netlink *n, const struct netlink_neighbour *
 void netlink_report_watched(struct netlink *n, struct netlink_watched *w)
 {
 	struct publisher_hop hop;
-	bool awaited = w->via && w->via->give_up_ms > netlink_now_ms();
+	bool awaited = w->via && w->via->give_up_ms > clock_now_ms();
 
 	if (w->via && netlink_build_hop(n, w->via, w->route_mtu, &hop)) {
 		hop.is_gateway = !address_is_equal(&w->via->key.address, &w->address);

@@ -13,6 +13,7 @@
 #include <libmnl/libmnl.h>
 #include <sys/queue.h>
 
+#include "control/clock.h"
 #include "control/netlink.h"
 
 #define LOOPBACK_IFINDEX 1
@@ -128,7 +129,6 @@ struct netlink {
 int netlink_request(struct netlink *n, struct nlmsghdr *message, mnl_cb_t each, void *arg);
 // Looks again soon.
 void netlink_set_stale(struct netlink *n, unsigned int what);
-uint64_t netlink_now_ms(void);
 // An address attribute of 4 or 16 bytes, in the one form.
 struct lb_address netlink_read_address(const struct nlattr *attribute);
 void netlink_put_address(struct nlmsghdr *message, uint16_t type, const struct lb_address *a);

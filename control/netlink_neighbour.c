@@ -126,7 +126,7 @@ static void set_valid(struct netlink *n, struct netlink_neighbour *v, const uint
 static void set_invalid(struct netlink *n, struct netlink_neighbour *v)
 {
 	if (!v->give_up_ms)
-		v->give_up_ms = netlink_now_ms() + HOLD_MS;
+		v->give_up_ms = clock_now_ms() + HOLD_MS;
 	start_retry(n, RETRY_FAST_MS);
 }
 
@@ -142,7 +142,7 @@ static void ask_all(struct netlink *n, struct netlink_neighbour *v)
 	netlink_request(n, m, NULL, NULL);
 	resolve(n, v);
 	v->state = NUD_INCOMPLETE;
-	v->give_up_ms = netlink_now_ms() + DOUBT_MS;
+	v->give_up_ms = clock_now_ms() + DOUBT_MS;
 	set_invalid(n, v);
 }
 
@@ -176,7 +176,7 @@ void netlink_read_neighbour(struct netlink *n, const struct nlmsghdr *message)
 
 void netlink_retry_neighbours(struct netlink *n)
 {
-	uint64_t now_ms = netlink_now_ms(), delay_ms = 0;
+	uint64_t now_ms = clock_now_ms(), delay_ms = 0;
 	struct netlink_neighbour *v, *next;
 
 	for (v = TAILQ_FIRST(&n->neighbours); v; v = next) {
@@ -201,7 +201,7 @@ void netlink_retry_neighbours(struct netlink *n)
 
 void netlink_set_cut_off(struct netlink *n, bool is_cut_off)
 {
-	uint64_t give_up_ms = netlink_now_ms() + HOLD_MS;
+	uint64_t give_up_ms = clock_now_ms() + HOLD_MS;
 	struct netlink_neighbour *v;
 
 	if (n->is_cut_off && !is_cut_off) {
@@ -279,7 +279,7 @@ struct netlink_neighbour *netlink_get_neighbour(struct netlink *n, uint32_t ifin
 	LIST_INIT(&v->users);
 	TAILQ_INSERT_TAIL(&n->neighbours, v, all);
 	v->probed_tick = n->probe_tick;
-	v->give_up_ms = netlink_now_ms() + HOLD_MS;
+	v->give_up_ms = clock_now_ms() + HOLD_MS;
 	if (ask(n, v)) // not known to the kernel yet
 		resolve(n, v);
 	if (v->give_up_ms)

@@ -363,7 +363,7 @@ void netlink_read_routes(struct netlink *n)
 // Whether a gateway is being asked for the first time: its answer, or none, comes here again.
 static bool is_awaited(const struct netlink *n)
 {
-	uint64_t now_ms = netlink_now_ms();
+	uint64_t now_ms = clock_now_ms();
 
 	for (size_t i = 0; i < n->routes_n; i++)
 		if (n->route_via[i] && n->route_via[i]->give_up_ms > now_ms)

@@ -7,7 +7,6 @@
 #include "control/start.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "control/api.h"
 #include "control/dataplane.h"
@@ -54,7 +53,7 @@ static int publish(struct lbd *d, struct err *e)
 	if (status)
 		return status;
 	follow_set_sources(d);
-	status = publisher_adopt(d->publisher, d->model, lbd_now_s(), e);
+	status = publisher_adopt(d->publisher, d->model, clock_now_s(), e);
 	if (!status)
 		status = dataplane_attach(d, e);
 	return status;
@@ -93,11 +92,9 @@ static void take_back(struct lbd *d)
 int start_run(struct lbd *d, struct err *e)
 {
 	int lock_fds[2] = {-1, -1}; // held to the end of the process
-	struct timespec now;
 	int status;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	d->started_ns = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	d->started_ns = clock_now_ns();
 	status = open_state(d, lock_fds, e);
 	if (!status)
 		status = publish(d, e);

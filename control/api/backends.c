@@ -199,8 +199,8 @@ int api_backend_delete(struct api_request *r, struct err *e)
 	// Where nothing lived on it, it has gone already, and there is no deadline to set.
 	if (!is_dry_run)
 		publisher_set_deadline(r->d->publisher, name, &t.address, t.port,
-				       lbd_now_s() + (is_now ? 0 : (uint32_t)timeout_s),
-				       lbd_now_s());
+				       clock_now_s() + (is_now ? 0 : (uint32_t)timeout_s),
+				       clock_now_s());
 	say_when(plan, &t, is_now, timeout_s);
 	return change_reply(r, 200, plan);
 }

@@ -252,7 +252,7 @@ static void tell_new_connection(struct telling *t, json_t *o)
 	if (query.protocol != IPPROTO_TCP || query.is_syn || !t->a->has_slot)
 		return;
 	query.is_syn = true;
-	explain_run(&t->d->tables->rows, &query, lbd_now_s(), &a);
+	explain_run(&t->d->tables->rows, &query, clock_now_s(), &a);
 	if (a.verdict == t->a->verdict && a.backend == t->a->backend)
 		return;
 	json_object_set_new(o, "new_connection",
@@ -312,7 +312,7 @@ int api_explain_get(struct api_request *r, struct err *e)
 
 	if (code)
 		return code;
-	explain_run(&r->d->tables->rows, &query, lbd_now_s(), &answer);
+	explain_run(&r->d->tables->rows, &query, clock_now_s(), &answer);
 	t.service = lookup_service(r->d, answer.service);
 	t.story = json_array();
 	o = json_object();

@@ -180,7 +180,7 @@ int api_metrics_get(struct api_request *r, struct err *e)
 	evbuffer_add_printf(to, "sluice_config_generation %" PRIu64 "\n", d->model->generation);
 	add_family(to, "sluice_uptime_seconds", "gauge", "Since lbd started.");
 	evbuffer_add_printf(to, "sluice_uptime_seconds %.3f\n",
-			    (double)(view_now_ns() - d->started_ns) / 1e9);
+			    (double)(clock_now_ns() - d->started_ns) / 1e9);
 	add_reasons(to, d);
 	add_services(to, d);
 	add_workers(to, d);

@@ -39,7 +39,7 @@ static void take_reading(evutil_socket_t fd, short what, void *arg)
 	struct rate *t = arg;
 
 	t->before = t->last;
-	t->last.time_ns = view_now_ns();
+	t->last.time_ns = clock_now_ns();
 	for (int v = 0; v < LB_VERDICT_N; v++)
 		t->last.pkts[v] = rate_total_pkts(t->d, (enum lb_verdict)v);
 }

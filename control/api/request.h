@@ -94,7 +94,6 @@ json_t *view_backend_counters(const struct lb_backend_counters *c);
 json_t *view_service_counters(const struct lb_service_counters *c);
 // The sentence of an unknown service. -ENOENT.
 int view_no_service(const char *name, struct err *e);
-uint64_t view_now_ns(void); // CLOCK_MONOTONIC
 
 // ---- the rate: packets per second, from two readings a second apart ----
 

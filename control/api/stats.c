@@ -77,7 +77,7 @@ int api_stats_get(struct api_request *r, struct err *e)
 			json_array_append_new(list, render_service(r->d, &m->services[i]));
 	}
 	return reply_json(r, 200,
-			  json_pack("{s:f, s:o, s:o}", "time_seconds", (double)view_now_ns() / 1e9,
+			  json_pack("{s:f, s:o, s:o}", "time_seconds", (double)clock_now_ns() / 1e9,
 				    "services", list, "reasons",
 				    render_reasons(r->d, false, &total)));
 }
@@ -88,6 +88,6 @@ int api_drops_get(struct api_request *r, struct err *e)
 	json_t *list = render_reasons(r->d, true, &total);
 
 	return reply_json(r, 200,
-			  json_pack("{s:f, s:I, s:o}", "time_seconds", (double)view_now_ns() / 1e9,
+			  json_pack("{s:f, s:I, s:o}", "time_seconds", (double)clock_now_ns() / 1e9,
 				    "total", total, "reasons", list));
 }

@@ -77,7 +77,7 @@ int api_status_get(struct api_request *r, struct err *e)
 			  json_pack("{s:s, s:s, s:I, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 				    LBD_VERSION, "dataplane", dataplane, "generation",
 				    (json_int_t)d->model->generation, "uptime_seconds",
-				    (double)(view_now_ns() - d->started_ns) / 1e9, "interfaces",
+				    (double)(clock_now_ns() - d->started_ns) / 1e9, "interfaces",
 				    render_interfaces(d), "workers", render_workers(d), "services",
 				    render_services(d), "packets_per_second", rate_render_json(d),
 				    "packets", packets, "warnings",

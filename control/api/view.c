@@ -8,17 +8,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/schema.h"
-
-uint64_t view_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 int view_no_service(const char *name, struct err *e)
 {
@@ -88,14 +79,14 @@ static void set_health(json_t *o, const struct lbd *d, const struct publisher_ba
 	json_object_set_new(o, "cause", json_string(health.cause));
 	json_object_set_new(o, "health_seconds",
 			    health.since_ns
-				    ? json_real((double)(view_now_ns() - health.since_ns) / 1e9)
+				    ? json_real((double)(clock_now_ns() - health.since_ns) / 1e9)
 				    : json_null());
 }
 
 // Times of the tables wrap; the difference of two is right for 68 years.
 static json_t *age_s(uint32_t since_s)
 {
-	return since_s ? json_integer((int32_t)(lbd_now_s() - since_s)) : json_null();
+	return since_s ? json_integer((int32_t)(clock_now_s() - since_s)) : json_null();
 }
 
 json_t *view_backend(struct lbd *d, const struct publisher_backend_view *v)
@@ -121,7 +112,7 @@ json_t *view_backend(struct lbd *d, const struct publisher_backend_view *v)
 	json_object_set_new(o, "last_untracked_seconds", age_s(v->last_untracked_s));
 	json_object_set_new(o, "leaving", json_boolean(v->leaving));
 	if (v->leaving) {
-		int32_t left_s = (int32_t)(v->deadline_s - lbd_now_s());
+		int32_t left_s = (int32_t)(v->deadline_s - clock_now_s());
 
 		json_object_set_new(o, "leaves_within_seconds",
 				    json_integer(left_s > 0 ? left_s : 0));

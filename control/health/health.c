@@ -217,7 +217,7 @@ int health_get(const struct health *h, const char *service, const struct lb_addr
 void health_set_cut_off(struct health *h, bool is_cut_off)
 {
 	if (is_cut_off || h->is_cut_off)
-		h->cut_off_ns = target_now_ns();
+		h->cut_off_ns = clock_now_ns();
 	h->is_cut_off = is_cut_off;
 }
 

@@ -18,14 +18,6 @@
 #define NS_PER_S 1000000000ull
 #define FIRST_PROBE_MAX_NS NS_PER_S
 
-uint64_t target_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 // Uniform in [from, to).
 static uint64_t random_between(uint64_t from, uint64_t to)
 {
@@ -52,7 +44,7 @@ static void target_set_timer(struct target *t, uint64_t delay_ns)
 	struct timeval tv = {.tv_sec = (time_t)(delay_ns / NS_PER_S),
 			     .tv_usec = (suseconds_t)(delay_ns % NS_PER_S / 1000)};
 
-	t->due_ns = target_now_ns() + delay_ns;
+	t->due_ns = clock_now_ns() + delay_ns;
 	// The loop counts from its last wake-up: after long work a timeout would be over at once.
 	event_base_update_cache_time(t->health->env.base);
 	evtimer_add(t->timer, &tv);
@@ -83,7 +75,7 @@ static void target_set_next(struct target *t)
 	uint64_t interval = t->question.interval_ns;
 	uint64_t gap = target_is_unknown(t) ? random_between(interval / 8, interval * 3 / 8)
 					    : random_between(interval * 9 / 10, interval * 11 / 10);
-	uint64_t passed = target_now_ns() - t->started_ns;
+	uint64_t passed = clock_now_ns() - t->started_ns;
 
 	target_set_timer(t, gap > passed ? gap - passed : 0);
 }
@@ -93,7 +85,7 @@ static bool is_late(const struct target *t, uint64_t due_ns)
 {
 	uint64_t slack = min_u64(t->question.timeout_ns, t->question.interval_ns);
 
-	return target_now_ns() > due_ns + slack;
+	return clock_now_ns() > due_ns + slack;
 }
 
 // ---- what follows ----
@@ -114,7 +106,7 @@ static void pair_judge(struct health *h, struct pair *p, enum probe_verdict verd
 	if (p->state == state || p->streak < (is_up ? p->rise : p->fall))
 		return;
 	p->state = state;
-	p->since_ns = target_now_ns();
+	p->since_ns = clock_now_ns();
 	h->changed(h->arg, p->service, &p->address, p->port, state, p->cause);
 }
 
@@ -190,7 +182,7 @@ static void target_start(struct target *t)
 		target_set_first(t);
 		return;
 	}
-	t->started_ns = target_now_ns();
+	t->started_ns = clock_now_ns();
 	t->probe = kind_of(t)->start(&h->env, &ask, target_answered, t);
 	if (!t->probe) {
 		target_judge(t, PROBE_UNMADE, "out of memory");

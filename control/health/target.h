@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "control/clock.h"
 #include "control/health/health.h"
 #include "control/health/probe.h"
 
@@ -57,8 +58,6 @@ struct health {
 	uint64_t cut_off_ns; // when it last was; 0: never
 	char warning[160];
 };
-
-uint64_t target_now_ns(void); // CLOCK_MONOTONIC
 
 // Copies @q. The target is not probed before target_set_first(). NULL: out of memory.
 struct target *target_new(struct health *h, const struct question *q);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/clock.h"
 #include "control/err.h"
 #include "control/tables.h"
 #include "walk.h"

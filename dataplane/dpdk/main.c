@@ -69,14 +69,6 @@ static bool is_stopping(const struct lb_dpdk *d)
 
 // ---- the main lcore ----
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 // Until a TAP or netlink has something, or a moment is over: workers cannot wake this.
 static void rest(const struct lb_dpdk *d)
 {
@@ -98,14 +90,14 @@ static int run(struct lb_dpdk *d, struct err *e)
 		bool busy = exception_carry(d);
 
 		tables_beat(d);
-		if (now_ms() >= due_ms) {
+		if (clock_now_ms() >= due_ms) {
 			int status = tables_follow(d, e);
 
 			if (status)
 				return status;
 			exception_follow(d);
 			ports_follow(d);
-			due_ms = now_ms() + FOLLOW_MS;
+			due_ms = clock_now_ms() + FOLLOW_MS;
 		}
 		routes_follow(d->routes);
 		if (!busy)

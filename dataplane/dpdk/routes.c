@@ -11,7 +11,6 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "routes_read.h"
 
@@ -80,14 +79,6 @@ static void free_neighbours(void *t)
 
 // ---- following ----
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int read_event(const struct nlmsghdr *message, void *arg)
 {
 	struct routes *r = arg;
@@ -143,9 +134,9 @@ void routes_follow(struct routes *r)
 	read_events(r);
 	can_fib = is_settled(r, &r->fib, free_fib);
 	can_neighbours = is_settled(r, &r->neighbours, free_neighbours);
-	if ((!r->is_fib_stale && !r->are_neighbours_stale) || now_ms() < r->due_ms)
+	if ((!r->is_fib_stale && !r->are_neighbours_stale) || clock_now_ms() < r->due_ms)
 		return;
-	r->due_ms = now_ms() + GAP_MS;
+	r->due_ms = clock_now_ms() + GAP_MS;
 	// A dump that a change interrupts (-EINTR) is made again the next time.
 	if (r->is_fib_stale && can_fib)
 		r->is_fib_stale = renew_fib(r, &e);
