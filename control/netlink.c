@@ -26,34 +26,6 @@ static const int groups[] = {
 	RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
 };
 
-// ---- addresses in messages ----
-
-struct lb_address netlink_read_address(const struct nlattr *attribute)
-{
-	struct lb_address a = {};
-
-	if (mnl_attr_get_payload_len(attribute) == sizeof(a.words[3])) {
-		a.bytes[10] = a.bytes[11] = 0xff;
-		memcpy(&a.words[3], mnl_attr_get_payload(attribute), sizeof(a.words[3]));
-	} else if (mnl_attr_get_payload_len(attribute) == sizeof(a)) {
-		memcpy(&a, mnl_attr_get_payload(attribute), sizeof(a));
-	}
-	return a;
-}
-
-void netlink_put_address(struct nlmsghdr *message, uint16_t type, const struct lb_address *a)
-{
-	if (address_is_ipv4(a))
-		mnl_attr_put(message, type, sizeof(a->words[3]), &a->words[3]);
-	else
-		mnl_attr_put(message, type, sizeof(*a), a);
-}
-
-int netlink_family(const struct lb_address *a)
-{
-	return address_is_ipv4(a) ? AF_INET : AF_INET6;
-}
-
 // ---- requests ----
 
 static struct mnl_socket *open_socket(struct err *e)

@@ -14,32 +14,12 @@
 
 #include "control/netlink_internal.h"
 
-// A growing array, filled by a dump.
-struct rows {
-	void *rows;
-	size_t n, max, row_bytes;
-};
-
-static void *rows_add(struct rows *r)
-{
-	if (r->n == r->max) {
-		size_t max = r->max ? r->max * 2 : 16;
-		void *rows = realloc(r->rows, max * r->row_bytes);
-
-		if (!rows)
-			return NULL;
-		r->rows = rows;
-		r->max = max;
-	}
-	return memset((char *)r->rows + r->n++ * r->row_bytes, 0, r->row_bytes);
-}
-
 // ---- links ----
 
 static int read_link(const struct nlmsghdr *message, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
-	struct netlink_link *l = rows_add(arg);
+	struct netlink_link *l = netlink_rows_add(arg);
 	const struct nlattr *a;
 
 	if (!l) {
@@ -73,7 +53,7 @@ int netlink_dump_links(struct netlink *n, bool *ret_changed)
 	char buf[256];
 	struct nlmsghdr *m = mnl_nlmsg_put_header(buf);
 	struct ifinfomsg *info;
-	struct rows r = {.row_bytes = sizeof(struct netlink_link)};
+	struct netlink_rows r = {.row_bytes = sizeof(struct netlink_link)};
 	int status;
 
 	m->nlmsg_type = RTM_GETLINK;
@@ -133,7 +113,7 @@ static int read_address(const struct nlmsghdr *message, void *arg)
 	}
 	if ((!address && !local) || flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
 		return MNL_CB_OK;
-	row = rows_add(arg);
+	row = netlink_rows_add(arg);
 	if (!row) {
 		errno = ENOMEM;
 		return MNL_CB_ERROR;
@@ -168,7 +148,7 @@ int netlink_dump_addresses(struct netlink *n, bool *ret_changed)
 {
 	char buf[256];
 	struct nlmsghdr *m = mnl_nlmsg_put_header(buf);
-	struct rows r = {.row_bytes = sizeof(struct netlink_address)};
+	struct netlink_rows r = {.row_bytes = sizeof(struct netlink_address)};
 	int status;
 
 	m->nlmsg_type = RTM_GETADDR;

@@ -15,6 +15,7 @@
 
 #include "control/clock.h"
 #include "control/netlink.h"
+#include "control/netlink_message.h"
 
 #define LOOPBACK_IFINDEX 1
 // Marks our VIPs on loopback (IFA_PROTO, kernel 5.18 and newer; 0 to 3 are the kernel's).
@@ -129,10 +130,6 @@ struct netlink {
 int netlink_request(struct netlink *n, struct nlmsghdr *message, mnl_cb_t each, void *arg);
 // Looks again soon.
 void netlink_set_stale(struct netlink *n, unsigned int what);
-// An address attribute of 4 or 16 bytes, in the one form.
-struct lb_address netlink_read_address(const struct nlattr *attribute);
-void netlink_put_address(struct nlmsghdr *message, uint16_t type, const struct lb_address *a);
-int netlink_family(const struct lb_address *a); // AF_INET or AF_INET6
 
 // ---- netlink_address.c ----
 

@@ -13,28 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/netlink_message.h"
+
 #define NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 #define WAYS_MAX 64
-
-// A growing array.
-struct list {
-	void *rows;
-	size_t n, max, row_bytes;
-};
-
-static void *list_add(struct list *l)
-{
-	if (l->n == l->max) {
-		size_t max = l->max ? l->max * 2 : 64;
-		void *rows = realloc(l->rows, max * l->row_bytes);
-
-		if (!rows)
-			return NULL;
-		l->rows = rows;
-		l->max = max;
-	}
-	return memset((char *)l->rows + l->n++ * l->row_bytes, 0, l->row_bytes);
-}
 
 struct link {
 	uint32_t ifindex, mtu;
@@ -43,7 +25,7 @@ struct link {
 };
 
 struct reading {
-	struct list links, routes, hops, neighbours;
+	struct netlink_rows links, routes, hops, neighbours;
 };
 
 static struct reading start_reading(void)
@@ -97,25 +79,12 @@ static int dump(struct mnl_socket *s, struct nlmsghdr *message, mnl_cb_t each, s
 	}
 }
 
-static struct lb_address read_address(const struct nlattr *attribute)
-{
-	struct lb_address a = {};
-
-	if (mnl_attr_get_payload_len(attribute) == sizeof(a.words[3])) {
-		a.bytes[10] = a.bytes[11] = 0xff;
-		memcpy(&a.words[3], mnl_attr_get_payload(attribute), sizeof(a.words[3]));
-	} else if (mnl_attr_get_payload_len(attribute) == sizeof(a)) {
-		memcpy(&a, mnl_attr_get_payload(attribute), sizeof(a));
-	}
-	return a;
-}
-
 // ---- links ----
 
 static int read_link(const struct nlmsghdr *message, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
-	struct link *l = list_add(&((struct reading *)arg)->links);
+	struct link *l = netlink_rows_add(&((struct reading *)arg)->links);
 	const struct nlattr *a;
 
 	if (!l)
@@ -182,7 +151,7 @@ static void read_way(const struct nlattr *a, struct fib_hop *hop)
 		hop->ifindex = mnl_attr_get_u32(a);
 		break;
 	case RTA_GATEWAY:
-		hop->gateway = read_address(a);
+		hop->gateway = netlink_read_address(a);
 		hop->has_gateway = true;
 		break;
 	case RTA_VIA: // IPv4 by way of an IPv6 gateway (RFC 5549)
@@ -210,7 +179,7 @@ static void read_way(const struct nlattr *a, struct fib_hop *hop)
 static int add_hop(struct reading *r, struct fib_hop hop)
 {
 	const struct link *link = find_link(r, hop.ifindex);
-	struct fib_hop *row = list_add(&r->hops);
+	struct fib_hop *row = netlink_rows_add(&r->hops);
 
 	if (!row)
 		return -ENOMEM;
@@ -267,7 +236,7 @@ static int read_route(const struct nlmsghdr *message, void *arg)
 	mnl_attr_for_each(a, message, sizeof(*info))
 	{
 		if (mnl_attr_get_type(a) == RTA_DST)
-			route.prefix.address = read_address(a);
+			route.prefix.address = netlink_read_address(a);
 		else if (mnl_attr_get_type(a) == RTA_PRIORITY)
 			route.metric = mnl_attr_get_u32(a);
 		else if (mnl_attr_get_type(a) == RTA_MULTIPATH)
@@ -279,7 +248,7 @@ static int read_route(const struct nlmsghdr *message, void *arg)
 		return no_memory();
 	if (r->hops.n == route.hop)
 		return MNL_CB_OK; // all its ways are dead
-	row = list_add(&r->routes);
+	row = netlink_rows_add(&r->routes);
 	if (!row)
 		return no_memory();
 	*row = route;
@@ -340,11 +309,11 @@ static int read_neighbour(const struct nlmsghdr *message, void *arg)
 	if (!(info->ndm_state & NUD_VALID) || !address || !mac ||
 	    mnl_attr_get_payload_len(mac) != sizeof(row->mac))
 		return MNL_CB_OK;
-	row = list_add(&((struct reading *)arg)->neighbours);
+	row = netlink_rows_add(&((struct reading *)arg)->neighbours);
 	if (!row)
 		return no_memory();
 	row->ifindex = info->ndm_ifindex;
-	row->address = read_address(address);
+	row->address = netlink_read_address(address);
 	memcpy(row->mac, mnl_attr_get_payload(mac), sizeof(row->mac));
 	return MNL_CB_OK;
 }
