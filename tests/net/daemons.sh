@@ -115,6 +115,18 @@ links_show()
 	done
 }
 
+# Of the service "web": the checks of every backend pass.
+web_is_healthy()
+{
+	api /v1/services/web | jq -e '[.backends[] | .health == "up"] | all'
+}
+
+# And every backend gets connections.
+web_is_whole()
+{
+	api /v1/services/web | jq -e '[.backends[] | .health == "up" and .slots > 0] | all'
+}
+
 # All that lbd writes, and the connections; counters move with every packet.
 # shellcheck disable=SC2034 # the scripts read it
 STATE_TABLES=(meta routes service_index services slots slot_times backends hops reverse_index

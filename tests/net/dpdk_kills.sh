@@ -50,11 +50,7 @@ services:
       - {address: "fd00:1::11", port: 8080}
       - {address: "fd00:1::12", port: 8080}
 END
-all_up()
-{
-	api /v1/services/web | jq -e '[.backends[] | .health == "up"] | all'
-}
-await 20 "all are up" all_up
+await 20 "all are up" web_is_healthy
 
 # b1 stays, so that there is always one; b2 to b4 come and go.
 choose()

@@ -40,11 +40,7 @@ is_gone()
 {
 	! is_listed "$1" >/dev/null
 }
-all_up()
-{
-	api /v1/services/web | jq -e '[.backends[] | .health == "up" and .slots > 0] | all'
-}
-await 20 "all are up" all_up
+await 20 "all are up" web_is_whole
 hold web --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 240 --new 60
 unbroken "steady"
 

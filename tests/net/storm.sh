@@ -35,11 +35,7 @@ services:
       - {address: 10.1.0.12, port: 8080}
       - {address: 10.1.0.13, port: 8080}
 END
-all_up()
-{
-	api /v1/services/web | jq -e '[.backends[] | .health == "up"] | all'
-}
-await 20 "all are up" all_up
+await 20 "all are up" web_is_healthy
 
 # b1 stays enabled, so that there is always one; the others go through every state.
 choose()

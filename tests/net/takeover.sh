@@ -31,11 +31,7 @@ services:
       - {address: "fd00:1::12", port: 8080}
       - {address: "fd00:1::13", port: 8080}
 END
-all_up()
-{
-	api /v1/services/web | jq -e '[.backends[] | .health == "up" and .slots > 0] | all'
-}
-await 20 "all are up" all_up
+await 20 "all are up" web_is_whole
 
 # at_rest: lbd has swept the whole table (some five seconds) since it last changed a byte of it.
 at_rest()
