@@ -1,30 +1,45 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 //
-// On a backend: takes the outer header off what the balancers send in mode `ipip`,
-// and hands the inner packet to the kernel, which has the VIP on loopback. IPv4 and
-// IPv6, outer and inner, in all four combinations.
+// On a backend: takes the outer headers off what the balancers send in the modes `ipip`
+// and `gue`, and hands the inner packet to the kernel, which has the VIP on loopback.
+// IPv4 and IPv6, outer and inner, in all combinations.
 //
-// It is no open decapsulator: the outer source must be a listed balancer, the outer
-// destination an address of this host, and the inner destination too. What is not
-// from a balancer is left to the kernel unchanged, so other tunnels go on working.
+// It is no open decapsulator: a tunnel packet for an address of this host must come from
+// a listed balancer, and what is inside must be for an address of this host too, and no
+// tunnel packet again. Else it ends here, counted, so that no other tunnel of the host
+// can be reached past the list. A tunnel packet that is only on its way to another host
+// is left to the kernel unchanged.
 //
-// lb-decap writes `balancers` and `local` (addresses and prefixes that the kernel
-// delivers locally); packets write `counters` only. Standards: RFC 2003 (IPv4 in
-// IPv4), RFC 2473 (in IPv6), RFC 4213 (IPv6 in IPv4), RFC 6040 (congestion marks).
+// An outer UDP checksum is not looked at, 0 or not: it covers every byte, which no XDP
+// program sums up cheaply, and says nothing more than is asked here of the addresses
+// and, by the kernel, of the inner packet's own checksums (RFC 6935, 6936).
+//
+// lb-decap writes `balancers`, `local` (addresses and prefixes that the kernel delivers
+// locally) and `gue_port`; packets write `counters` only. Standards: RFC 2003 (IPv4 in
+// IPv4), RFC 2473 (in IPv6), RFC 4213 (IPv6 in IPv4), GUE (decap_header.h), RFC 6040
+// (congestion marks).
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/udp.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "decap.h"
+#include "decap_header.h"
 
-#define IPV4_FRAGMENT_BITS 0x3fff // more fragments, and the offset (RFC 791, 3.1)
-#define ECN_CE 3		  // congestion experienced (RFC 3168, 5)
+// Congestion marks (RFC 3168, 5).
+#define ECN_NOT_ECT 0
+#define ECN_ECT1 1
+#define ECN_ECT0 2
+#define ECN_CE 3
+
+// Set before loading. A section of its own, so that lb-decap finds it by the map's name.
+const volatile __u16 gue_port SEC(DECAP_GUE_PORT_MAP) = DECAP_GUE_PORT;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -49,142 +64,129 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-// An IP header, of either family, as far as it matters here.
-struct header {
-	struct decap_key source, destination;
-	__u32 len;	 // bytes of the header
-	__u32 total_len; // bytes of the packet, header included
-	__u8 protocol;	 // what it carries
-	__u8 ecn;	 // two bits (RFC 3168, 5)
-	bool has_options;
-	bool is_fragment;
-	bool has_bad_checksum;
+// What lies between Ethernet and the inner packet.
+struct tunnel {
+	__u32 len;	 // bytes to take off
+	__u32 inner_len; // bytes behind them, to the tunnel's own end
+	__u8 protocol;	 // IPPROTO_IPIP or IPPROTO_IPV6
+	bool is_gue;
+	bool is_ipv4; // the outer header
 };
 
-static __always_inline void set_ipv4(struct decap_key *key, __be32 address)
-{
-	key->bits = 128;
-	key->words[0] = 0;
-	key->words[1] = 0;
-	key->words[2] = bpf_htonl(0xffff);
-	key->words[3] = address;
-}
-
-static __always_inline void set_ipv6(struct decap_key *key, const struct in6_addr *address)
-{
-	key->bits = 128;
-	__builtin_memcpy(key->words, address, sizeof(key->words));
-}
-
-// Over a header without options; RFC 1122, 3.2.1.2: "MUST verify the IP header checksum".
-static __always_inline bool has_bad_checksum(const struct iphdr *ip)
-{
-	const __u16 *words = (const __u16 *)ip;
-	__u32 sum = 0;
-
-	for (int i = 0; i < (int)sizeof(*ip) / 2; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum != 0xffff;
-}
-
-// Fills @ret from the header at @at. @room: bytes from @at to the end of the frame.
-// False where what is there is no such header, or does not fit into @room.
-static __always_inline bool parse_ipv4(void *at, void *end, __u32 room, struct header *ret)
-{
-	struct iphdr *ip = at;
-
-	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
-		return false;
-	ret->len = ip->ihl * 4;
-	ret->total_len = bpf_ntohs(ip->tot_len);
-	ret->protocol = ip->protocol;
-	ret->ecn = ip->tos & ECN_CE;
-	ret->has_options = ip->ihl > 5;
-	ret->is_fragment = ip->frag_off & bpf_htons(IPV4_FRAGMENT_BITS);
-	ret->has_bad_checksum = has_bad_checksum(ip);
-	set_ipv4(&ret->source, ip->saddr);
-	set_ipv4(&ret->destination, ip->daddr);
-	return ret->total_len >= ret->len && ret->total_len <= room;
-}
-
-static __always_inline bool parse_ipv6(void *at, void *end, __u32 room, struct header *ret)
-{
-	struct ipv6hdr *ip = at;
-
-	if ((void *)(ip + 1) > end || ip->version != 6)
-		return false;
-	ret->len = sizeof(*ip);
-	ret->total_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	ret->protocol = ip->nexthdr;
-	ret->ecn = ip->flow_lbl[0] >> 4 & ECN_CE;
-	ret->has_options = false;
-	ret->is_fragment = false;
-	ret->has_bad_checksum = false;
-	set_ipv6(&ret->source, &ip->saddr);
-	set_ipv6(&ret->destination, &ip->daddr);
-	return ret->total_len <= room;
-}
-
-static __always_inline bool parse(bool is_ipv4, void *at, void *end, __u32 room, struct header *ret)
-{
-	return is_ipv4 ? parse_ipv4(at, end, room, ret) : parse_ipv6(at, end, room, ret);
-}
-
 // RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), for the word that the mark is in.
-static __always_inline void mark_ipv4(struct iphdr *ip)
+static __always_inline void set_ecn_ipv4(struct iphdr *ip, __u8 ecn)
 {
 	__u16 *word = (__u16 *)ip;
 	__u32 sum = (__u16)~ip->check + (__u16) ~*word;
 
-	ip->tos |= ECN_CE;
+	ip->tos = (ip->tos & ~ECN_MASK) | ecn;
 	sum += *word;
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	ip->check = ~sum;
 }
 
-// Carries a congestion mark of the outer header over to the inner one (RFC 6040, 4.2).
-// The caller has parsed the inner header. False: the packet must be dropped instead.
-static __always_inline bool carry_mark(__u8 outer_ecn, __u8 inner_ecn, bool is_ipv4, void *inner,
-				       void *end)
+static __always_inline void set_ecn(bool is_ipv4, void *inner, void *end, __u8 ecn)
 {
-	if (outer_ecn != ECN_CE || inner_ecn == ECN_CE)
-		return true;
-	if (!inner_ecn)
-		return false;
+	struct ipv6hdr *ip6 = inner;
+
+	// In bounds already, as its header was read; the verifier wants it asked.
 	if (is_ipv4 && inner + sizeof(struct iphdr) <= end)
-		mark_ipv4(inner);
-	else if (!is_ipv4 && inner + sizeof(struct ipv6hdr) <= end)
-		((struct ipv6hdr *)inner)->flow_lbl[0] |= ECN_CE << 4;
-	return true;
+		set_ecn_ipv4(inner, ecn);
+	else if (!is_ipv4 && inner + sizeof(*ip6) <= end)
+		ip6->flow_lbl[0] = (ip6->flow_lbl[0] & ~(ECN_MASK << 4)) | ecn << 4;
 }
 
-// Checks what is inside an outer header of @outer_len bytes, and takes that header off.
-static __always_inline enum decap_reason strip(struct xdp_md *ctx, const struct header *outer,
-					       bool outer_is_ipv4, __u32 outer_len)
+// The mark that leaves (RFC 6040, 4.2, figure 4); negative: the packet must be dropped.
+static __always_inline int combine_ecn(__u8 outer, __u8 inner)
+{
+	if (outer == ECN_CE)
+		return inner == ECN_NOT_ECT ? -1 : ECN_CE;
+	return outer == ECN_ECT1 && inner == ECN_ECT0 ? ECN_ECT1 : inner;
+}
+
+// Ordered as the sums that make them: 4 and 6 inside, in 4 and 6, without and with GUE.
+static __always_inline enum decap_reason name_ok(const struct tunnel *t)
+{
+	bool is_ipv4 = t->protocol == IPPROTO_IPIP;
+
+	if (t->is_gue && t->is_ipv4)
+		return is_ipv4 ? DECAP_OK_GUE_4IN4 : DECAP_OK_GUE_6IN4;
+	if (t->is_gue)
+		return is_ipv4 ? DECAP_OK_GUE_4IN6 : DECAP_OK_GUE_6IN6;
+	if (t->is_ipv4)
+		return is_ipv4 ? DECAP_OK_4IN4 : DECAP_OK_6IN4;
+	return is_ipv4 ? DECAP_OK_4IN6 : DECAP_OK_6IN6;
+}
+
+// Checks what is inside, and takes off what is around it.
+static __always_inline enum decap_reason strip(struct xdp_md *ctx, const struct tunnel *t,
+					       __u8 outer_ecn)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *old = data, *new = data + outer_len;
-	bool is_ipv4 = outer->protocol == IPPROTO_IPIP;
+	struct ethhdr *old = data, *new = data + t->len;
+	bool is_ipv4 = t->protocol == IPPROTO_IPIP;
 	void *at = new + 1;
 	struct header inner;
+	int ecn;
 
-	if (at > end || !parse(is_ipv4, at, end, outer->total_len - outer_len, &inner))
+	if (at > end || !parse(is_ipv4, at, end, &inner) || !is_whole(&inner, t->inner_len))
 		return DECAP_MALFORMED;
 	if (!bpf_map_lookup_elem(&local, &inner.destination))
 		return DECAP_INNER_NOT_OURS;
-	if (!carry_mark(outer->ecn, inner.ecn, is_ipv4, at, end))
+	if (is_ip_in_ip(&inner) || is_gue(&inner, at, end, gue_port))
+		return DECAP_NESTED;
+	ecn = combine_ecn(outer_ecn, inner.ecn);
+	if (ecn < 0)
 		return DECAP_CONGESTION;
+	if (ecn != inner.ecn)
+		set_ecn(is_ipv4, at, end, ecn);
 	// The two do not overlap: an outer header is longer than an Ethernet header.
 	__builtin_memcpy(new, old, 2 * ETH_ALEN);
 	new->h_proto = is_ipv4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
-	if (bpf_xdp_adjust_head(ctx, outer_len))
+	if (bpf_xdp_adjust_head(ctx, t->len))
 		return DECAP_MALFORMED;
-	if (outer_is_ipv4)
-		return is_ipv4 ? DECAP_OK_4IN4 : DECAP_OK_6IN4;
-	return is_ipv4 ? DECAP_OK_4IN6 : DECAP_OK_6IN6;
+	return name_ok(t);
+}
+
+// The UDP and GUE headers behind @outer, whose header at @at has no options.
+// Returns DECAP_OTHER where they are fine, else why not.
+static __always_inline enum decap_reason open_gue(const struct header *outer, void *at, void *end,
+						  __u32 ip_len, struct tunnel *t)
+{
+	struct udphdr *udp = at + ip_len;
+	struct gue_header *gue = (void *)(udp + 1);
+	__u32 udp_len, gue_len;
+
+	if ((void *)(gue + 1) > end)
+		return DECAP_MALFORMED;
+	// UDP may end before IP does (RFC 768 says nothing; RFC 9868 makes use of it).
+	udp_len = bpf_ntohs(udp->len);
+	if (udp_len < sizeof(*udp) + sizeof(*gue) || udp_len > outer->total_len - ip_len)
+		return DECAP_MALFORMED;
+	t->protocol = parse_gue(gue, &gue_len);
+	if (!t->protocol)
+		return DECAP_GUE_HEADER;
+	t->len = ip_len + sizeof(*udp) + gue_len;
+	t->inner_len = udp_len - sizeof(*udp) - gue_len;
+	return DECAP_OTHER;
+}
+
+// The tunnel packet @outer is for this host and from a balancer: is it one that is read here?
+static __always_inline enum decap_reason open_tunnel(struct xdp_md *ctx, const struct header *outer,
+						     void *at, void *end, struct tunnel *t)
+{
+	enum decap_reason reason;
+
+	t->protocol = outer->protocol;
+	t->len = t->is_ipv4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	t->inner_len = outer->total_len - t->len;
+	if (t->is_gue) {
+		reason = open_gue(outer, at, end, t->len, t);
+		if (reason != DECAP_OTHER)
+			return reason;
+	}
+	return strip(ctx, t, outer->ecn);
 }
 
 static __always_inline enum decap_reason decap(struct xdp_md *ctx)
@@ -193,22 +195,23 @@ static __always_inline enum decap_reason decap(struct xdp_md *ctx)
 	struct ethhdr *ethernet = data;
 	void *at = ethernet + 1;
 	struct header outer;
-	bool is_ipv4, is_whole;
+	struct tunnel t;
 
 	if (at > end)
 		return DECAP_OTHER;
-	is_ipv4 = ethernet->h_proto == bpf_htons(ETH_P_IP);
-	if (!is_ipv4 && ethernet->h_proto != bpf_htons(ETH_P_IPV6))
+	t.is_ipv4 = ethernet->h_proto == bpf_htons(ETH_P_IP);
+	if (!t.is_ipv4 && ethernet->h_proto != bpf_htons(ETH_P_IPV6))
 		return DECAP_OTHER;
-	outer.protocol = 0;
-	is_whole = parse(is_ipv4, at, end, bpf_xdp_get_buff_len(ctx) - ETH_HLEN, &outer);
-	if (outer.protocol != IPPROTO_IPIP && outer.protocol != IPPROTO_IPV6)
+	if (!parse(t.is_ipv4, at, end, &outer))
 		return DECAP_OTHER;
-	if (!bpf_map_lookup_elem(&balancers, &outer.source))
-		return DECAP_STRANGER;
+	t.is_gue = is_gue(&outer, at, end, gue_port);
+	if (!t.is_gue && !is_ip_in_ip(&outer))
+		return DECAP_OTHER;
 	if (!bpf_map_lookup_elem(&local, &outer.destination))
 		return DECAP_NOT_OURS;
-	if (!is_whole)
+	if (!bpf_map_lookup_elem(&balancers, &outer.source))
+		return DECAP_STRANGER;
+	if (!is_whole(&outer, bpf_xdp_get_buff_len(ctx) - ETH_HLEN))
 		return DECAP_MALFORMED;
 	if (outer.has_options)
 		return DECAP_OPTIONS;
@@ -216,9 +219,7 @@ static __always_inline enum decap_reason decap(struct xdp_md *ctx)
 		return DECAP_CHECKSUM;
 	if (outer.is_fragment)
 		return DECAP_FRAGMENT;
-	if (is_ipv4)
-		return strip(ctx, &outer, true, sizeof(struct iphdr));
-	return strip(ctx, &outer, false, sizeof(struct ipv6hdr));
+	return open_tunnel(ctx, &outer, at, end, &t);
 }
 
 SEC("xdp.frags")
