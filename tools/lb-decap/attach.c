@@ -27,10 +27,6 @@
 
 #include "xdp/decap.skel.h"
 
-struct pins {
-	char dir[512], link[544], counters[544];
-};
-
 struct attach {
 	struct pins pins;
 	char interface[IF_NAMESIZE];
@@ -39,7 +35,7 @@ struct attach {
 	struct decap_bpf *program;
 };
 
-static int set_pins(const struct options *o, struct pins *ret, struct err *e)
+int pins_set(const struct options *o, struct pins *ret, struct err *e)
 {
 	char name[3 * IF_NAMESIZE] = "";
 	size_t n = 0;
@@ -94,13 +90,14 @@ static void reuse_counters(struct attach *a)
 	close(fd);
 }
 
-static int load(struct attach *a, struct err *e)
+static int load(struct attach *a, const struct options *o, struct err *e)
 {
 	int code;
 
 	a->program = decap_bpf__open();
 	if (!a->program)
 		return err_set(e, -errno, "the program cannot be opened: %s", strerror(errno));
+	a->program->rodata_gue->gue_port = o->gue_port;
 	reuse_counters(a);
 	code = decap_bpf__load(a->program);
 	if (code == -EPERM)
@@ -134,7 +131,7 @@ int attach_open(const struct options *o, struct attach **ret, struct err *e)
 	if (!a)
 		return err_set(e, -ENOMEM, "out of memory");
 	a->lock_fd = a->link_fd = a->watch_fd = -1;
-	code = set_pins(o, &a->pins, e);
+	code = pins_set(o, &a->pins, e);
 	if (code)
 		goto fail;
 	snprintf(a->interface, sizeof(a->interface), "%s", o->interface);
@@ -146,7 +143,7 @@ int attach_open(const struct options *o, struct attach **ret, struct err *e)
 	}
 	code = open_dir(o, a, e);
 	if (!code)
-		code = load(a, e);
+		code = load(a, o, e);
 	if (!code)
 		code = set_balancers(a, o, e);
 	if (code)
@@ -279,7 +276,7 @@ int attach_start(struct attach *a, bool *ret_native, struct err *e)
 int attach_detach(const struct options *o, bool *ret_found, struct err *e)
 {
 	struct pins pins;
-	int code = set_pins(o, &pins, e), fd;
+	int code = pins_set(o, &pins, e), fd;
 
 	if (code)
 		return code;
@@ -299,30 +296,4 @@ int attach_detach(const struct options *o, bool *ret_found, struct err *e)
 	unlink(pins.counters);
 	rmdir(pins.dir);
 	return 0;
-}
-
-int attach_read_counters(const struct options *o, unsigned long long pkts[DECAP_REASON_N],
-			 struct err *e)
-{
-	int cpus_n = libbpf_num_possible_cpus(), code = 0, fd;
-	struct pins pins;
-	__u64 *values;
-
-	if (set_pins(o, &pins, e))
-		return e->code;
-	fd = bpf_obj_get(pins.counters);
-	if (fd < 0)
-		return err_set(e, -errno, "%s: no lb-decap is attached there (%s: %s)",
-			       o->interface, pins.counters, strerror(errno));
-	values = calloc(cpus_n, sizeof(*values));
-	for (__u32 i = 0; i < DECAP_REASON_N && !code; i++) {
-		pkts[i] = 0;
-		if (!values || bpf_map_lookup_elem(fd, &i, values))
-			code = err_set(e, -errno, "%s: %s", pins.counters, strerror(errno));
-		for (int cpu = 0; cpu < cpus_n && !code; cpu++)
-			pkts[i] += values[cpu];
-	}
-	free(values);
-	close(fd);
-	return code;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // lb-decap's own parts. attach.c loads the program, attaches it and pins its link;
-// local.c mirrors what the host delivers locally into the program's table; main.c
-// reads the command line and says what happened. One thread, no configuration file.
+// local.c mirrors what the host delivers locally into the program's table; status.c
+// shows what the attached program is set to and has counted; main.c reads the command
+// line and says what happened. One thread, no configuration file.
 #pragma once
 
 #include <stdbool.h>
@@ -17,6 +18,8 @@ struct options {
 	const char *bpffs_dir;
 	struct prefix *balancers; // owned
 	size_t balancers_n;
+	uint16_t gue_port; // 0: no GUE
+	bool is_json;
 };
 
 // Keys of the program's tables.
@@ -25,6 +28,14 @@ struct decap_key decap_key_of(const struct lb_address *address, unsigned int len
 // ---- attach.c ----
 
 struct attach;
+
+// Paths of what is pinned for an interface.
+struct pins {
+	char dir[512], link[544], counters[544];
+};
+
+// -EINVAL: no interface has such a name; -ENAMETOOLONG.
+int pins_set(const struct options *o, struct pins *ret, struct err *e);
 
 // Loads the program with its list of balancers, and with the counters of the program before it.
 // Refuses a second lb-decap for the interface. Nothing is attached yet.
@@ -43,9 +54,10 @@ void attach_close(struct attach *a); // the program stays where it is
 
 // Takes program, link and pins away. *ret_found: whether there was anything.
 int attach_detach(const struct options *o, bool *ret_found, struct err *e);
-// Fills @pkts with the counters of all CPUs.
-int attach_read_counters(const struct options *o, unsigned long long pkts[DECAP_REASON_N],
-			 struct err *e);
+// ---- status.c ----
+
+// Prints where the program is, its balancers and its counters. -ENOENT: there is none.
+int status_show(const struct options *o, struct err *e);
 
 // ---- local.c ----
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // lb-decap, on a backend: takes the outer headers off what listed balancers send in
-// mode `ipip`. It loads its XDP program, then stays to follow the host's addresses
+// the modes `ipip` and `gue`. It loads its XDP program, then stays to follow the host's addresses
 // by netlink; the program outlives it, as the addresses were. Ended by any signal.
-//   lb-decap --interface IF --from ADDRESS[,ADDRESS...]
-//   lb-decap --status --interface IF
+//   lb-decap --interface IF --from ADDRESS[/LEN][,...] [--gue-port PORT]
+//   lb-decap --status --interface IF [--json]
 //   lb-decap --detach --interface IF
 // Exit status: 0 done, 1 refused or failed (one sentence on stderr), 2 wrong usage.
 #include <bpf/libbpf.h>
@@ -19,16 +19,19 @@
 enum verb { VERB_RUN, VERB_STATUS, VERB_DETACH };
 
 static const char usage[] =
-	"usage: lb-decap --interface IF --from ADDRESS[,ADDRESS...] [--bpffs-dir DIR]\n"
-	"       lb-decap --status --interface IF [--bpffs-dir DIR]\n"
+	"usage: lb-decap --interface IF --from ADDRESS[/LEN][,...] [--gue-port PORT]\n"
+	"                [--bpffs-dir DIR]\n"
+	"       lb-decap --status --interface IF [--json] [--bpffs-dir DIR]\n"
 	"       lb-decap --detach --interface IF [--bpffs-dir DIR]\n"
 	"\n"
-	"Takes the outer header off IPv4 and IPv6 packets in IPv4 or IPv6 that come from\n"
-	"the balancers, for addresses that this host has (the VIPs, on loopback).\n"
+	"Takes the outer headers off IPv4 and IPv6 packets that come from the balancers in\n"
+	"IPv4, IPv6 or GUE, for addresses that this host has (the VIPs, on loopback).\n"
 	"\n"
 	"  --interface IF   where the balancers' packets come in\n"
 	"  --from LIST      the balancers' outer sources: addresses or prefixes\n"
-	"  --status         show what the program counted\n"
+	"  --gue-port PORT  where GUE comes in (6080); 0: it is not opened\n"
+	"  --status         show the program, its balancers and what it counted\n"
+	"  --json           as JSON\n"
 	"  --detach         take the program away\n"
 	"  --bpffs-dir DIR  where the program is pinned (/sys/fs/bpf/lb-decap)\n"
 	"  --help\n";
@@ -61,6 +64,17 @@ static int add_balancers(struct options *o, char *list, struct err *e)
 		items[o->balancers_n++] = prefix;
 		o->balancers = items;
 	}
+	return 0;
+}
+
+static int set_gue_port(struct options *o, const char *text, struct err *e)
+{
+	char *end;
+	unsigned long port = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || port > UINT16_MAX)
+		return err_set(e, -EINVAL, "--gue-port: must be 0 to 65535, is `%s`", text);
+	o->gue_port = port;
 	return 0;
 }
 
@@ -102,21 +116,9 @@ static int run(const struct options *o)
 
 static int show_status(const struct options *o)
 {
-	static const struct {
-		const char *label, *text;
-	} reasons[] = {
-#define REASON_TEXT(name, action, label, text) {label, text},
-		DECAP_REASONS(REASON_TEXT)
-#undef REASON_TEXT
-	};
-	unsigned long long pkts[DECAP_REASON_N];
 	struct err e = {0};
 
-	if (attach_read_counters(o, pkts, &e))
-		return fail(&e);
-	for (int i = 0; i < DECAP_REASON_N; i++)
-		printf("%-15s %12llu  %s\n", reasons[i].label, pkts[i], reasons[i].text);
-	return 0;
+	return status_show(o, &e) ? fail(&e) : 0;
 }
 
 static int detach(const struct options *o)
@@ -135,13 +137,15 @@ int main(int argc, char **argv)
 	static const struct option long_options[] = {
 		{"interface", required_argument, NULL, 'i'},
 		{"from", required_argument, NULL, 'f'},
+		{"gue-port", required_argument, NULL, 'g'},
+		{"json", no_argument, NULL, 'j'},
 		{"status", no_argument, NULL, 's'},
 		{"detach", no_argument, NULL, 'd'},
 		{"bpffs-dir", required_argument, NULL, 'b'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct options o = {.bpffs_dir = "/sys/fs/bpf/lb-decap"};
+	struct options o = {.bpffs_dir = "/sys/fs/bpf/lb-decap", .gue_port = DECAP_GUE_PORT};
 	enum verb verb = VERB_RUN;
 	struct err e = {0};
 	int option, code;
@@ -157,6 +161,10 @@ int main(int argc, char **argv)
 			verb = VERB_DETACH;
 		else if (option == 'f' && add_balancers(&o, optarg, &e))
 			return fail(&e);
+		else if (option == 'g' && set_gue_port(&o, optarg, &e))
+			return fail(&e);
+		else if (option == 'j')
+			o.is_json = true;
 		else if (option == 'h')
 			return fputs(usage, stdout) < 0;
 		else if (option == '?')
