@@ -179,8 +179,8 @@ conserves()
 
 assert_conservation()
 {
-	await 20 "packets in are the sum of all reasons" conserves
-	ok "$CONSERVED"
+	poll 20 conserves || fail "packets in are the sum of all reasons: $CONSERVED"
+	ok "packets in are the sum of all reasons: $CONSERVED"
 }
 
 # ---- holders: the traffic, see holder.h ----

@@ -81,6 +81,22 @@ enter()
 	trap 'exit 130' INT TERM HUP
 }
 
+# What the kernel lost on the way, by its own counters: a datagram that no dataplane dropped.
+show_losses()
+{
+	local name link
+	for name in /run/netns/*; do
+		name=${name##*/}
+		echo "$name: $(in_ns "$name" nstat -asz 2>/dev/null |
+			awk '/Discards|NoRoutes|RcvbufErrors|SndbufErrors|InErrors|InCsumErrors|InAddrErrors/ &&
+				$2 > 0 { printf " %s=%s", $1, $2 }')"
+		for link in $(in_ns "$name" ls /sys/class/net); do
+			in_ns "$name" ethtool -S "$link" 2>/dev/null |
+				awk -v link="$link" '/drop|err/ && $2 > 0 { print "  " link " " $1 $2 }'
+		done
+	done
+}
+
 # Shows what helps to understand a failure.
 leave()
 {
@@ -94,7 +110,10 @@ leave()
 	if [[ -S $RUN/lbd/lbd.sock ]]; then
 		timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" backend list | head -n 40
 		timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" drops
+		echo "packets by reason: $(api /v1/stats | jq -c '
+			[.reasons[] | select(.packets > 0) | {(.reason): .packets}] | add')"
 	fi
+	show_losses
 	if [[ ${SLUICE_LOGS-} ]]; then
 		mkdir -p "$SLUICE_LOGS/$NAME" && cp -r "$RUN"/log/. "$SLUICE_LOGS/$NAME"
 	fi
