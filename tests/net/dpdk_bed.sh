@@ -129,6 +129,7 @@ dpdk_stop()
 	IDLE_S=25
 	TCP_OPTIONS=(--timeout 20000)
 	UDP_OPTIONS=(--timeout 5000 --retry)
+	LOST_MAX=1000
 }
 hold_all()
 {

@@ -102,7 +102,7 @@ fi
 # Where the balancer is slow, a fraction of the traffic.
 SLOWER=1
 TCP_OPTIONS=()
-UDP_OPTIONS=()
+UDP_OPTIONS=(--retry)
 TCP_TIMEOUT_MS=5000
 UDP_TIMEOUT_MS=2000
 hold_all()
