@@ -10,6 +10,7 @@
 
 #include "control/address.h"
 #include "dataplane/core/apply.h"
+#include "dataplane/core/decide_rest.h"
 
 #define ROOM 64 // in front, for an outer header
 #define FRAME_MAX (LB_ETH_LEN + LB_IPV6_LEN + LB_TCP_LEN)
@@ -168,6 +169,6 @@ void explain_run(struct lb_tables *tables, const struct explain_query *query, ui
 	grow = lb_decision_grow(&d);
 	start -= grow;
 	len += grow;
-	if (lb_apply(&env, start, start + len, grow, &p, &d))
+	if (lb_apply_rest(&env, start, start + len, grow, &p, &d))
 		read_headers(start, grow, ret);
 }

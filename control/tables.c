@@ -49,6 +49,7 @@ void tables_size(const struct settings *s, const uint64_t hash_key[2], uint32_t 
 	m.reverse_mask = round_up_pow2(max_u32(s->limits.backends * 2, 16)) - 1;
 	m.connection_mask =
 		round_up_pow2(max_u32(s->limits.connections / LB_ENTRIES_PER_LINE, 1)) - 1;
+	m.fragment_mask = LB_FRAGMENT_LINES - 1;
 	memcpy(m.hash_key, hash_key, sizeof(m.hash_key));
 	lb_hash_expand_key(m.hash_key, m.flow_keys);
 	*ret_meta = m;

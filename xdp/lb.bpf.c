@@ -3,70 +3,290 @@
 // The XDP driver of the forwarding core: a thin one. It hands a frame to the core
 // and carries out the answer. Loaded, pinned and attached by lbd (control/xdp.c) onto
 // the maps that lbd made (see platform_impl.h for how they must be given).
+//
+// Plain packets take a way of their own, a function for each family. All others are
+// parsed, decided and written in functions that the verifier sees one by one, so that
+// what it learns in one does not multiply what comes behind; what one finds and another
+// needs lies in a map, for the stack is short.
 #include "platform_impl.h"
+#include "dataplane/core/answer.h"
 #include "dataplane/core/apply.h"
 #include "dataplane/core/count.h"
 
 #define LB_START(ctx) ((__u8 *)(long)(ctx)->data)
 #define LB_END(ctx) ((__u8 *)(long)(ctx)->data_end)
+#define LB_XDP_NOT_PLAIN -1
 
-static __always_inline int lb_xdp_end(struct lb_env *env, const struct lb_packet *p,
+// What is known of the packet that a CPU has in hand, in numbers: pointers (packet, decision) are
+// not kept.
+struct lb_xdp_aside {
+	struct lb_packet packet;
+	struct lb_decision decision;
+	struct lb_link link;
+	struct lb_address vip; // from whom an answer to a backend comes
+	struct lb_answer answer;
+	__u32 mtu;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lb_xdp_aside);
+} aside SEC(".maps");
+
+static __always_inline struct lb_xdp_aside *lb_xdp_aside(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&aside, &zero);
+}
+
+static __always_inline int lb_xdp_end(struct xdp_md *ctx, const struct lb_packet *p,
 				      const struct lb_decision *d)
 {
-	lb_count(env, p, d);
+	lb_count(ctx, p, d);
 	return d->verdict == LB_PASS ? XDP_PASS : XDP_DROP;
 }
 
-static __always_inline int lb_xdp_transmit(struct lb_env *env, const struct lb_packet *p,
-					   struct lb_decision *d)
+// Parses the frame into the aside.
+__noinline int lb_xdp_parse(struct xdp_md *ctx)
+{
+	struct lb_xdp_aside *a = lb_xdp_aside();
+
+	if (a)
+		lb_parse(LB_START(ctx), LB_END(ctx), (__u32)(LB_END(ctx) - LB_START(ctx)),
+			 &a->packet);
+	return 0;
+}
+
+// ---- answers ----
+
+// From the aside's packet. @family: a constant.
+static __always_inline int lb_xdp_answer_of(struct xdp_md *ctx, struct lb_xdp_aside *a, int family,
+					    enum lb_reason reason, __u32 mtu,
+					    const struct lb_address *vip)
+{
+	struct lb_packet packet = a->packet;
+
+	if (!lb_parse_locate(LB_START(ctx), LB_END(ctx), family, &packet))
+		return 0;
+	lb_answer_of(&packet, reason, mtu, vip, &a->answer);
+	return 1;
+}
+
+// Fills in the aside's answer. @row: of the backend whose reply it answers; 0: none's. Parsed anew,
+// for a plain packet's way ends with its decision. Returns 0 where there is none.
+__noinline int lb_xdp_find_answer(struct xdp_md *ctx, __u32 reason, __u32 mtu, __u32 row)
+{
+	const struct lb_address *vip = 0;
+	struct lb_xdp_aside *a;
+
+	lb_xdp_parse(ctx);
+	a = lb_xdp_aside();
+	if (!a)
+		return 0;
+	if (row) {
+		const struct lb_backend *backend = bpf_map_lookup_elem(&backends, &row);
+
+		if (!backend)
+			return 0;
+		a->vip = backend->vip;
+		vip = &a->vip;
+	}
+	if (a->packet.family == 4)
+		return lb_xdp_answer_of(ctx, a, 4, reason, mtu, vip);
+	return lb_xdp_answer_of(ctx, a, 6, reason, mtu, vip);
+}
+
+// Makes the frame the aside's answer. Returns 0 where there was no room.
+__noinline int lb_xdp_write_answer(struct xdp_md *ctx)
+{
+	struct lb_xdp_aside *a = lb_xdp_aside();
+	long frame_len;
+
+	if (!a)
+		return 0;
+	if (a->answer.grow && bpf_xdp_adjust_head(ctx, -(int)a->answer.grow))
+		return 0;
+	frame_len = (long)ctx->data_end - (long)ctx->data;
+	if (a->answer.len != frame_len && bpf_xdp_adjust_tail(ctx, a->answer.len - (int)frame_len))
+		return 0;
+	return lb_answer_write(LB_START(ctx), LB_END(ctx), &a->answer);
+}
+
+static __always_inline int lb_xdp_answer(struct xdp_md *ctx, const struct lb_packet *p,
+					 struct lb_decision *d, __u32 mtu)
+{
+	if (!lb_xdp_find_answer(ctx, d->reason, mtu, d->is_reply ? d->backend : 0) ||
+	    !lb_xdp_write_answer(ctx)) {
+		lb_decide_end(d, LB_REASON_HEADROOM);
+		return lb_xdp_end(ctx, p, d);
+	}
+	lb_count(ctx, p, d);
+	return XDP_TX;
+}
+
+// ---- plain packets ----
+
+// Sends on. @is_plain: a constant.
+static __always_inline int lb_xdp_transmit(struct xdp_md *ctx, const struct lb_packet *p,
+					   struct lb_decision *d, int is_plain)
 {
 	const __u32 grow = lb_decision_grow(d);
+	int is_written;
 
-	if (grow && bpf_xdp_adjust_head(env->ctx, -(int)grow)) {
+	if (grow && bpf_xdp_adjust_head(ctx, -(int)grow)) {
 		lb_decide_end(d, LB_REASON_HEADROOM);
-		return lb_xdp_end(env, p, d);
+		return lb_xdp_end(ctx, p, d);
 	}
-	lb_count(env, p, d);
-	if (!lb_apply(env, LB_START(env->ctx), LB_END(env->ctx), grow, p, d))
+	lb_count(ctx, p, d);
+	if (is_plain)
+		is_written = lb_apply_plain(ctx, LB_START(ctx), LB_END(ctx), grow, p, d);
+	else
+		is_written = lb_apply_rest(ctx, LB_START(ctx), LB_END(ctx), grow, p, d);
+	if (!is_written)
 		return XDP_DROP;
-	if (d->link->ifindex == env->ctx->ingress_ifindex)
+	if (d->link->ifindex == ctx->ingress_ifindex)
 		return XDP_TX;
 	return bpf_redirect(d->link->ifindex, 0);
 }
 
-// A frame whose family is known. In line for each family, and on for each kind of end, so that each
-// has its own straight way: where they meet, the values of all of them go over the stack.
-static __always_inline int lb_xdp_family(struct lb_env *env, __u8 *start, __u8 *end, int family)
+// A plain packet of @family, a constant; LB_XDP_NOT_PLAIN: it is none, and nothing was done. In
+// line on for each kind of end, so that each has its own straight way: where they meet, the values
+// of all of them go over the stack.
+static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family)
 {
-	struct lb_decision decision;
+	__u8 *start = LB_START(ctx), *end = LB_END(ctx);
+	struct lb_decision decision = {};
 	struct lb_packet packet;
 
-	lb_decide_family(env, start, end, (__u32)(end - start), family, &packet, &decision);
+	if (!lb_packet_parse_plain(start, end, (__u32)(end - start), family, &packet))
+		return LB_XDP_NOT_PLAIN;
+	lb_decide_sound(ctx, &packet, &decision);
+	if (decision.verdict == LB_ANSWER)
+		return lb_xdp_answer(ctx, &packet, &decision, lb_answer_mtu(&packet, &decision));
 	if (decision.verdict != LB_TRANSMIT)
-		return lb_xdp_end(env, &packet, &decision);
+		return lb_xdp_end(ctx, &packet, &decision);
 	if (decision.reason == LB_REASON_CURRENT)
-		return lb_xdp_transmit(env, &packet, &decision);
+		return lb_xdp_transmit(ctx, &packet, &decision, 1);
 	if (decision.reason == LB_REASON_REPLY)
-		return lb_xdp_transmit(env, &packet, &decision);
-	return lb_xdp_transmit(env, &packet, &decision);
+		return lb_xdp_transmit(ctx, &packet, &decision, 1);
+	return lb_xdp_transmit(ctx, &packet, &decision, 1);
+}
+
+__noinline int lb_xdp_ipv4(struct xdp_md *ctx)
+{
+	return lb_xdp_plain(ctx, 4);
+}
+
+__noinline int lb_xdp_ipv6(struct xdp_md *ctx)
+{
+	return lb_xdp_plain(ctx, 6);
+}
+
+// ---- the rest ----
+
+// Decides the aside's packet. @family: a constant.
+static __always_inline int lb_xdp_decide(struct xdp_md *ctx, int family)
+{
+	struct lb_xdp_aside *a = lb_xdp_aside();
+	struct lb_decision decision = {};
+	struct lb_packet packet;
+
+	if (!a)
+		return 0;
+	packet = a->packet;
+	if (lb_parse_locate(LB_START(ctx), LB_END(ctx), family, &packet))
+		lb_decide_rest(ctx, &packet, &decision);
+	else
+		lb_decide_end(&decision, LB_REASON_TRUNCATED);
+	a->mtu = 0;
+	if (decision.verdict == LB_ANSWER)
+		a->mtu = lb_answer_mtu(&packet, &decision);
+	if (decision.link)
+		a->link = *decision.link;
+	decision.row = 0;
+	decision.link = 0;
+	a->decision = decision;
+	return 0;
+}
+
+// The two have frames of their own: in one function they share a greater one.
+__noinline int lb_xdp_decide_ipv4(struct xdp_md *ctx)
+{
+	return lb_xdp_decide(ctx, 4);
+}
+
+__noinline int lb_xdp_decide_ipv6(struct xdp_md *ctx)
+{
+	return lb_xdp_decide(ctx, 6);
+}
+
+// Sends the aside's packet on. @family: a constant.
+static __always_inline int lb_xdp_send_of(struct xdp_md *ctx, struct lb_xdp_aside *a, int family)
+{
+	struct lb_packet packet = a->packet;
+	struct lb_decision decision = a->decision;
+
+	decision.row = lb_backend_row(ctx, decision.backend);
+	decision.link = &a->link;
+	if (!decision.row || !lb_parse_locate(LB_START(ctx), LB_END(ctx), family, &packet))
+		return XDP_DROP;
+	return lb_xdp_transmit(ctx, &packet, &decision, 0);
+}
+
+__noinline int lb_xdp_send(struct xdp_md *ctx)
+{
+	struct lb_xdp_aside *a = lb_xdp_aside();
+
+	if (!a)
+		return XDP_DROP;
+	if (a->packet.family == 4)
+		return lb_xdp_send_of(ctx, a, 4);
+	return lb_xdp_send_of(ctx, a, 6);
+}
+
+static __always_inline int lb_xdp_rest(struct xdp_md *ctx)
+{
+	struct lb_xdp_aside *a;
+
+	lb_xdp_parse(ctx);
+	a = lb_xdp_aside();
+	if (!a)
+		return XDP_DROP;
+	switch (a->packet.family) {
+	case 4:
+		lb_xdp_decide_ipv4(ctx);
+		break;
+	case 6:
+		lb_xdp_decide_ipv6(ctx);
+		break;
+	default:
+		a->decision = (struct lb_decision){};
+		lb_decide_end(&a->decision, a->packet.defect);
+	}
+	if (a->decision.verdict == LB_TRANSMIT)
+		return lb_xdp_send(ctx);
+	if (a->decision.verdict == LB_ANSWER)
+		return lb_xdp_answer(ctx, &a->packet, &a->decision, a->mtu);
+	return lb_xdp_end(ctx, &a->packet, &a->decision);
 }
 
 SEC("xdp")
 int lb_xdp(struct xdp_md *ctx)
 {
-	__u8 *start = LB_START(ctx), *end = LB_END(ctx);
-	struct lb_env env; // not cleared: its answer is written before it is read
+	int action = LB_XDP_NOT_PLAIN;
 
-	env.ctx = ctx;
-	env.cpu = bpf_get_smp_processor_id();
-	switch (lb_packet_family(start, end)) {
+	switch (lb_packet_family(LB_START(ctx), LB_END(ctx))) {
 	case 4:
-		return lb_xdp_family(&env, start, end, 4);
+		action = lb_xdp_ipv4(ctx);
+		break;
 	case 6:
-		return lb_xdp_family(&env, start, end, 6);
-	default:
-		return lb_xdp_family(&env, start, end, 0);
+		action = lb_xdp_ipv6(ctx);
+		break;
 	}
+	return action == LB_XDP_NOT_PLAIN ? lb_xdp_rest(ctx) : action;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

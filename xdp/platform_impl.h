@@ -16,13 +16,13 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "dataplane/core/platform.h"
+// The core's env is the program's context: so the core's functions that are called (LB_CALLED) can
+// be global ones, which the verifier sees once each and not once a call. (Weak, or the compiler
+// leaves out arguments that a function makes no use of, and the verifier misses the context.)
+#define lb_env xdp_md
+#define LB_CALLED __attribute__((noinline, weak))
 
-struct lb_env {
-	struct xdp_md *ctx;
-	__u32 cpu;
-	struct lb_route_answer answer; // of lb_route_lookup()
-};
+#include "dataplane/core/platform.h"
 
 // 0: the kernel's clock; else the time in seconds, fixed by tests before loading.
 const volatile __u32 lb_fixed_now_s = 0;
@@ -47,6 +47,8 @@ LB_MAP(backends, struct lb_backend);
 LB_MAP(hops, struct lb_hop);
 LB_MAP(reverse_index, struct lb_index_line);
 LB_MAP(connections, struct lb_entry_line);
+LB_MAP(fragments, struct lb_entry_line);
+LB_MAP(limits, struct lb_limit_line);
 LB_MAP(service_counters, struct lb_service_counters);
 LB_MAP(backend_counters, struct lb_backend_counters);
 LB_MAP(reason_counters, struct lb_reason_line);
@@ -103,23 +105,35 @@ static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, _
 	return bpf_map_lookup_elem(&connections, &i);
 }
 
+static __always_inline struct lb_entry_line *lb_fragment_line(struct lb_env *env, __u32 i)
+{
+	return bpf_map_lookup_elem(&fragments, &i);
+}
+
+static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&limits, &cpu);
+}
+
 static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
 {
-	__u32 row = env->cpu * lb_meta_row.service_n + i;
+	__u32 row = bpf_get_smp_processor_id() * lb_meta_row.service_n + i;
 
 	return bpf_map_lookup_elem(&service_counters, &row);
 }
 
 static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
 {
-	__u32 row = env->cpu * lb_meta_row.backend_n + i;
+	__u32 row = bpf_get_smp_processor_id() * lb_meta_row.backend_n + i;
 
 	return bpf_map_lookup_elem(&backend_counters, &row);
 }
 
 static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
 {
-	__u32 row = env->cpu * LB_REASON_LINES + i;
+	__u32 row = bpf_get_smp_processor_id() * LB_REASON_LINES + i;
 
 	return bpf_map_lookup_elem(&reason_counters, &row);
 }
@@ -137,6 +151,7 @@ static __always_inline enum lb_reason lb_route_reason(long fib)
 {
 	switch (fib) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		return LB_REASON_REPLY;
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
@@ -149,11 +164,24 @@ static __always_inline enum lb_reason lb_route_reason(long fib)
 		return LB_REASON_FORWARDING_OFF;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		return LB_REASON_ROUTE_NEIGHBOUR;
-	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
-		return LB_REASON_TOO_BIG;
 	default:
 		return LB_REASON_ROUTE_NONE;
 	}
+}
+
+// The answer to the packet that a CPU has in hand.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lb_route_answer);
+} route_answer SEC(".maps");
+
+static __always_inline struct lb_route_answer *lb_route_answer(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&route_answer, &zero);
 }
 
 #define LB_AF_INET 2
@@ -161,17 +189,17 @@ static __always_inline enum lb_reason lb_route_reason(long fib)
 
 // Not in line, for what the mirrored routes answer never comes here. Returns the reason (a function
 // that BPF calls must return a number).
-static __noinline int lb_route_fib(struct lb_env *env, const struct lb_route_query *q)
+LB_CALLED int lb_route_fib(struct lb_env *env, const struct lb_route_query *q)
 {
-	struct lb_route_answer *ret = &env->answer;
-	struct bpf_fib_lookup fib = {
-		.l4_protocol = q->protocol,
-		.sport = q->source_port,
-		.dport = q->destination_port,
-		.tot_len = q->ip_len,
-		.ifindex = env->ctx->ingress_ifindex,
-	};
+	struct lb_route_answer *ret = lb_route_answer();
+	struct bpf_fib_lookup fib = {.ifindex = env->ingress_ifindex};
 
+	if (!ret || !q)
+		return LB_REASON_ROUTE_NONE;
+	fib.l4_protocol = q->protocol;
+	fib.sport = q->source_port;
+	fib.dport = q->destination_port;
+	fib.tot_len = q->ip_len;
 	if (q->family == 4) {
 		fib.family = LB_AF_INET;
 		fib.tos = q->tos;
@@ -183,7 +211,7 @@ static __noinline int lb_route_fib(struct lb_env *env, const struct lb_route_que
 		__builtin_memcpy(fib.ipv6_src, q->source.words, sizeof(fib.ipv6_src));
 		__builtin_memcpy(fib.ipv6_dst, q->destination.words, sizeof(fib.ipv6_dst));
 	}
-	ret->reason = lb_route_reason(bpf_fib_lookup(env->ctx, &fib, sizeof(fib), 0));
+	ret->reason = lb_route_reason(bpf_fib_lookup(env, &fib, sizeof(fib), 0));
 	ret->link.ifindex = fib.ifindex;
 	ret->link.mtu = fib.mtu_result;
 	__builtin_memcpy(ret->link.macs, fib.dmac, 6);
@@ -195,7 +223,7 @@ static __always_inline const struct lb_route_answer *lb_route_lookup(struct lb_e
 								     const struct lb_route_query *q)
 {
 	lb_route_fib(env, q);
-	return &env->answer;
+	return lb_route_answer();
 }
 
 // ---- memory ----

@@ -36,7 +36,7 @@ static const char *const labels[] = {
 #undef LABEL
 };
 static const char *const verdicts[] = {
-	[LB_PASS] = "pass", [LB_DROP] = "drop", [LB_TRANSMIT] = "transmit"};
+	[LB_PASS] = "pass", [LB_DROP] = "drop", [LB_TRANSMIT] = "transmit", [LB_ANSWER] = "answer"};
 static const char *const entry_states[] = {"busy", "embryonic", "established", "closing"};
 
 static void tell(struct telling *t, const char *format, ...) __attribute__((format(printf, 2, 3)));

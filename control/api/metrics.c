@@ -29,6 +29,7 @@ static void add_reasons(struct evbuffer *to, const struct lbd *d)
 #define REASON_PASS "pass"
 #define REASON_DROP "drop"
 #define REASON_TRANSMIT "transmit"
+#define REASON_ANSWER "answer"
 #define REASON(name, verdict, label, text) {label, REASON_##verdict},
 		LB_REASONS(REASON)
 #undef REASON

@@ -83,6 +83,7 @@ json_t *rate_render_json(const struct lbd *d)
 {
 	const struct rate *t = api_get_rate(d->api);
 
-	return json_pack("{s:o, s:o, s:o}", "forwarded", render_verdict(t, LB_TRANSMIT), "passed",
+	return json_pack("{s:o, s:o, s:o, s:o}", "forwarded", render_verdict(t, LB_TRANSMIT),
+			 "answered", render_verdict(t, LB_ANSWER), "passed",
 			 render_verdict(t, LB_PASS), "dropped", render_verdict(t, LB_DROP));
 }

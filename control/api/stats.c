@@ -13,12 +13,14 @@ static const struct {
 #define PASS_NAME "pass"
 #define DROP_NAME "drop"
 #define TRANSMIT_NAME "transmit"
+#define ANSWER_NAME "answer"
 #define REASON(name, verdict, label, text) {label, verdict##_NAME, text, LB_##verdict},
 	LB_REASONS(REASON)
 #undef REASON
 };
 
-static json_t *render_reasons(const struct lbd *d, bool drops_only, json_int_t *ret_total)
+// @ends_only: of what was not sent on, and is not the kernel's either.
+static json_t *render_reasons(const struct lbd *d, bool ends_only, json_int_t *ret_total)
 {
 	json_t *list = json_array();
 
@@ -26,9 +28,10 @@ static json_t *render_reasons(const struct lbd *d, bool drops_only, json_int_t *
 	for (int i = 0; i < LB_REASON_N; i++) {
 		json_int_t pkts = (json_int_t)publisher_get_reason(d->publisher, (enum lb_reason)i);
 
-		if (drops_only && reasons[i].number != LB_DROP)
+		if (ends_only && reasons[i].number != LB_DROP && reasons[i].number != LB_ANSWER)
 			continue;
-		*ret_total += pkts;
+		if (!ends_only || reasons[i].number == LB_DROP)
+			*ret_total += pkts;
 		json_array_append_new(list,
 				      json_pack("{s:s, s:s, s:I, s:s}", "reason", reasons[i].label,
 						"verdict", reasons[i].verdict, "packets", pkts,

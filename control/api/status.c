@@ -68,8 +68,9 @@ int api_status_get(struct api_request *r, struct err *e)
 {
 	struct lbd *d = r->d;
 	const char *dataplane = d->settings->dataplane == SETTINGS_XDP ? "xdp" : "dpdk";
-	json_t *packets = json_pack("{s:I, s:I, s:I}", "forwarded",
-				    (json_int_t)rate_total_pkts(d, LB_TRANSMIT), "passed",
+	json_t *packets = json_pack("{s:I, s:I, s:I, s:I}", "forwarded",
+				    (json_int_t)rate_total_pkts(d, LB_TRANSMIT), "answered",
+				    (json_int_t)rate_total_pkts(d, LB_ANSWER), "passed",
 				    (json_int_t)rate_total_pkts(d, LB_PASS), "dropped",
 				    (json_int_t)rate_total_pkts(d, LB_DROP));
 

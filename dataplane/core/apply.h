@@ -2,25 +2,53 @@
 //
 // Last step of the walk: writes what lb_decide() decided into the packet. Called by a
 // driver for verdict TRANSMIT only, after it made the room that lb_decision_grow() asks for.
+// (For verdict ANSWER: answer.h.)
 #pragma once
 
 #include "encap.h"
+#include "icmp.h"
 #include "rewrite.h"
 
+// As lb_apply(), for what is not plain.
+static __always_inline int lb_apply_rest(struct lb_env *env, __u8 *start, __u8 *end, __u32 grow,
+					 const struct lb_packet *p, const struct lb_decision *d)
+{
+	int is_written = 1;
+
+	if (!d->row || start + LB_ETH_LEN > end)
+		return 0;
+	if (grow)
+		return lb_encap(env, start, end, grow, p->l3_at & 0x3f, p, d);
+	if (d->is_reply && p->quote.at)
+		is_written = lb_icmp_rewrite_reply(p, d->row);
+	else if (d->is_reply)
+		lb_rewrite_nat_reply(p, d->row, p->l4_check != 0);
+	else if (d->row->mode == LB_MODE_NAT && p->quote.at)
+		is_written = lb_icmp_rewrite_request(p, d->row);
+	else if (d->row->mode == LB_MODE_NAT)
+		lb_rewrite_nat_request(p, d->row, p->l4_check != 0);
+	else
+		lb_rewrite_ttl(p, 0);
+	if (p->start + LB_ETH_LEN > p->end)
+		return 0;
+	lb_rewrite_macs(p->start, d->link);
+	return is_written;
+}
+
 // @start, @end: of the frame as it is now, @grow bytes (lb_decision_grow()) longer than when it was
-// decided.
+// decided. @p is plain: lb_packet_parse_plain() took it.
 // Returns 0 where the packet does not fit its decision; it must then be dropped (never happens).
-static __always_inline int lb_apply(struct lb_env *env, __u8 *start, __u8 *end, __u32 grow,
-				    const struct lb_packet *p, const struct lb_decision *d)
+static __always_inline int lb_apply_plain(struct lb_env *env, __u8 *start, __u8 *end, __u32 grow,
+					  const struct lb_packet *p, const struct lb_decision *d)
 {
 	if (!d->row)
 		return 0;
 	if (grow)
-		return lb_encap(env, start, end, grow, p, d);
+		return lb_encap(env, start, end, grow, LB_ETH_LEN, p, d);
 	if (d->is_reply)
-		lb_rewrite_nat_reply(p, d->row);
+		lb_rewrite_nat_reply(p, d->row, 1);
 	else if (d->row->mode == LB_MODE_NAT)
-		lb_rewrite_nat_request(p, d->row);
+		lb_rewrite_nat_request(p, d->row, 1);
 	else
 		lb_rewrite_ttl(p, 0);
 	lb_rewrite_macs(p->start, d->link);

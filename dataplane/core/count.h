@@ -47,6 +47,6 @@ static __always_inline void lb_count(struct lb_env *env, const struct lb_packet 
 		line->pkts[d->reason % LB_REASONS_PER_LINE]++;
 	if (d->verdict == LB_TRANSMIT)
 		lb_count_backend(env, p, d);
-	else if (d->verdict == LB_DROP && d->service)
+	else if (d->verdict != LB_PASS && d->service)
 		lb_count_service_drop(env, d);
 }

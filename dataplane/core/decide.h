@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 //
-// The walk: from a packet to what is to be done with it. lb_decide() reads the
-// packet and changes none of it; it writes only what tracking writes (entries and
-// slot times). The driver then makes room for `grow` bytes in front, counts
-// (count.h) and writes the headers (apply.h).
+// The walk of TCP and UDP: from a packet to what is to be done with it. Reads the packet
+// and changes none of it; writes only what tracking writes (entries and slot times).
 //
 //   parse -> service -> hash -> slot -> (track, where the slot asks) -> backend -> hop
 //   no VIP -> backend's reply in nat -> route -> hop, or the driver's own look-up
 //
-// Every packet ends with one reason. What is wrong with a packet (packet.h, `defect`)
-// drops it only where it is for a VIP or a backend's reply; the rest is the kernel's.
+// A plain packet (packet.h) takes this walk alone; decide_rest.h decides whatever else a
+// packet can be, by these steps where it is TCP or UDP, and has lb_decide() for all.
+// Every packet ends with one reason.
 #pragma once
 
 #include "hash.h"
+#include "limit.h"
 #include "packet.h"
 #include "select.h"
 #include "service.h"
@@ -41,25 +41,37 @@ struct lb_decision {
 // says is read from it where it is needed: what a walk keeps costs it more than a load.)
 static __always_inline __u32 lb_decision_grow(const struct lb_decision *d)
 {
-	if (d->row->mode != LB_MODE_IPIP)
+	const __u8 mode = d->row->mode;
+
+	if (mode < LB_MODE_IPIP)
 		return 0;
-	return d->row->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
+	return (d->row->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) +
+	       (mode == LB_MODE_GUE ? LB_UDP_LEN : 0);
 }
 
-// One bit a reason: whose verdict is PASS, whose is TRANSMIT.
+// One bit a reason: whose verdict is this.
 #define LB_REASON_PASS_BIT(name, verdict, label, text)                                             \
 	| (__u64)(LB_##verdict == LB_PASS) << LB_REASON_##name
 #define LB_REASON_TRANSMIT_BIT(name, verdict, label, text)                                         \
 	| (__u64)(LB_##verdict == LB_TRANSMIT) << LB_REASON_##name
+#define LB_REASON_ANSWER_BIT(name, verdict, label, text)                                           \
+	| (__u64)(LB_##verdict == LB_ANSWER) << LB_REASON_##name
 #define LB_REASONS_PASS (0 LB_REASONS(LB_REASON_PASS_BIT))
 #define LB_REASONS_TRANSMIT (0 LB_REASONS(LB_REASON_TRANSMIT_BIT))
+#define LB_REASONS_ANSWER (0 LB_REASONS(LB_REASON_ANSWER_BIT))
 _Static_assert(LB_REASON_N <= 64, "a reason is a bit in a word");
+
+// Of a reason that does not send on.
+static __always_inline enum lb_verdict lb_reason_end(enum lb_reason reason)
+{
+	if (LB_REASONS_PASS >> reason & 1)
+		return LB_PASS;
+	return LB_REASONS_ANSWER >> reason & 1 ? LB_ANSWER : LB_DROP;
+}
 
 static __always_inline enum lb_verdict lb_reason_verdict(enum lb_reason reason)
 {
-	if (LB_REASONS_TRANSMIT >> reason & 1)
-		return LB_TRANSMIT;
-	return LB_REASONS_PASS >> reason & 1 ? LB_PASS : LB_DROP;
+	return LB_REASONS_TRANSMIT >> reason & 1 ? LB_TRANSMIT : lb_reason_end(reason);
 }
 
 // Ends the walk, sent on; @reason has verdict TRANSMIT.
@@ -69,12 +81,12 @@ static __always_inline void lb_decide_transmit(struct lb_decision *d, enum lb_re
 	d->verdict = LB_TRANSMIT;
 }
 
-// Ends the walk here or at the kernel; @reason has another verdict than TRANSMIT. (Each way of
-// ending has a function, so that the compiler sees that they never meet again.)
+// Ends the walk here, at the kernel or with an answer; @reason has another verdict than TRANSMIT.
+// (Each way of ending has a function, so that the compiler sees that they never meet again.)
 static __always_inline void lb_decide_end(struct lb_decision *d, enum lb_reason reason)
 {
 	d->reason = reason;
-	d->verdict = LB_REASONS_PASS >> reason & 1 ? LB_PASS : LB_DROP;
+	d->verdict = lb_reason_end(reason);
 }
 
 // RFC 1122, 3.2.1.3 (0/8, 127/8, multicast) and RFC 1112, 4 (240/4: reserved, and broadcast); RFC
@@ -90,6 +102,53 @@ static __always_inline int lb_decide_is_unicast_source(const struct lb_packet *p
 	       (p->source.halves[0] != 0 ||
 		(p->source.halves[1] != 0 && p->source.halves[1] != (__u64)1 << 56));
 }
+
+// ---- answers: whether one may be sent instead of the packet ----
+
+// Not to what a link's many got (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
+static __always_inline int lb_decide_is_to_one(const struct lb_packet *p)
+{
+	return !(p->is_plain ? p->start[0] & 1 : p->is_to_many);
+}
+
+// Nobody takes it: @answer for TCP and UDP, else in silence @silent. No RST is answered (RFC
+// 9293, 3.10.7.1).
+static __always_inline enum lb_reason lb_decide_refuse(struct lb_env *env,
+						       const struct lb_packet *p,
+						       enum lb_reason answer, enum lb_reason silent)
+{
+	if (!lb_decide_is_unicast_source(p))
+		return LB_REASON_SOURCE;
+	if (!p->has_ports || !lb_decide_is_to_one(p) || p->fragment != LB_FRAGMENT_NONE ||
+	    p->tcp_flags & LB_TCP_RST)
+		return silent;
+	return lb_limit_take(env, LB_RATE_REFUSED) ? answer : LB_REASON_REFUSED_RATE;
+}
+
+// A router's ICMP error: @answer, or in silence @silent. Not about ICMP errors, nor about fragments
+// but the first (RFC 1122, 3.2.2).
+static __always_inline enum lb_reason lb_decide_error(struct lb_env *env, const struct lb_packet *p,
+						      enum lb_reason answer, enum lb_reason silent)
+{
+	if (!lb_decide_is_to_one(p) || p->fragment == LB_FRAGMENT_LATER || p->quote.at)
+		return silent;
+	return lb_limit_take(env, LB_RATE_ERROR) ? answer : LB_REASON_ANSWER_RATE;
+}
+
+#define LB_IPV6_MTU_LEAST 1280 // RFC 8200, 5
+
+// Does not fit d->link. A way that cannot carry what IPv6 promises is no news to the sender.
+static __always_inline enum lb_reason lb_decide_too_big(struct lb_env *env,
+							const struct lb_packet *p)
+{
+	if (p->family == 6 && p->ip_len <= LB_IPV6_MTU_LEAST)
+		return LB_REASON_TOO_BIG_MINIMUM;
+	if (p->family == 4 && !(((const struct lb_ipv4_header *)p->l3)->fragment & LB_IPV4_DF))
+		return lb_decide_error(env, p, LB_REASON_TOO_BIG_NO_DF, LB_REASON_TOO_BIG_SILENT);
+	return lb_decide_error(env, p, LB_REASON_TOO_BIG, LB_REASON_TOO_BIG_SILENT);
+}
+
+// ---- to a backend ----
 
 // Of d->hop; hop 0 never resolves.
 static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, struct lb_decision *d)
@@ -127,8 +186,22 @@ static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const s
 	if (reason != LB_REASON_NONE)
 		return reason;
 	if (!grow && lb_packet_ttl(p) <= 1)
-		return LB_REASON_TTL;
-	return p->ip_len + grow > d->link->mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
+		return lb_decide_error(env, p, LB_REASON_TTL, LB_REASON_TTL_SILENT);
+	return p->ip_len + grow > d->link->mtu ? lb_decide_too_big(env, p) : LB_REASON_NONE;
+}
+
+// Ends the walk of a packet for d->service by what hinders it.
+static __always_inline void lb_decide_hindered(struct lb_env *env, const struct lb_packet *p,
+					       struct lb_decision *d, enum lb_reason hindrance)
+{
+	if (hindrance == LB_REASON_NO_BACKEND) {
+		const struct lb_service *service = lb_service_row(env, d->service);
+
+		if (service && *(const volatile __u32 *)&service->flags & LB_SERVICE_REJECT)
+			hindrance = lb_decide_refuse(env, p, LB_REASON_REFUSED_BACKEND,
+						     LB_REASON_NO_BACKEND);
+	}
+	lb_decide_end(d, hindrance);
 }
 
 // The rest of the way to d->backend, for @reason.
@@ -140,7 +213,7 @@ static __always_inline void lb_decide_to_backend(struct lb_env *env, const struc
 	if (hindrance == LB_REASON_NONE)
 		hindrance = lb_decide_link(env, p, d);
 	if (hindrance != LB_REASON_NONE) {
-		lb_decide_end(d, hindrance);
+		lb_decide_hindered(env, p, d, hindrance);
 		return;
 	}
 	lb_decide_transmit(d, reason);
@@ -223,17 +296,16 @@ static __always_inline void lb_decide_service(struct lb_env *env, const struct l
 	lb_decide_to_backend(env, p, d, LB_REASON_CURRENT);
 }
 
-// For a VIP, but no service's. @vip: bits of enum lb_vip.
-static __always_inline enum lb_reason lb_decide_vip(const struct lb_packet *p, __u32 vip)
+// TCP or UDP for a VIP, but no service's. @vip: bits of enum lb_vip.
+static __always_inline enum lb_reason lb_decide_no_service(struct lb_env *env,
+							   const struct lb_packet *p, __u32 vip)
 {
-	if (p->defect != LB_REASON_NONE)
-		return p->defect;
-	if (p->protocol == (p->family == 4 ? LB_IP_ICMP : LB_IP_ICMPV6))
-		return LB_REASON_VIP_ICMP;
 	if (vip & LB_VIP_OF_HOST)
 		return LB_REASON_VIP_OF_HOST;
-	return p->has_ports ? LB_REASON_NO_SERVICE : LB_REASON_VIP_PROTOCOL;
+	return lb_decide_refuse(env, p, LB_REASON_REFUSED_PORT, LB_REASON_NO_SERVICE);
 }
+
+// ---- from a backend ----
 
 // The first of the mirrored routes that holds the client. Returns its kind and hop.
 static __always_inline enum lb_route_kind lb_decide_route(const struct lb_route_set *set,
@@ -270,7 +342,7 @@ lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_
 	struct lb_route_query query = {
 		.source = d->row->vip,
 		.destination = p->destination,
-		.source_port = d->row->vip_port,
+		.source_port = p->has_ports ? d->row->vip_port : 0,
 		.destination_port = p->destination_port,
 		.ip_len = (__u16)p->ip_len,
 		.family = p->family,
@@ -279,6 +351,8 @@ lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_
 	};
 
 	answer = lb_route_lookup(env, &query);
+	if (!answer) // the BPF verifier asks
+		return LB_REASON_ROUTE_NONE;
 	if (answer->reason != LB_REASON_REPLY)
 		return answer->reason;
 	d->link = &answer->link;
@@ -306,14 +380,16 @@ static __always_inline enum lb_reason lb_decide_from_backend(struct lb_env *env,
 	return LB_REASON_NONE;
 }
 
-// From backend @row's address and port, by the reverse index (0: no backend's), for no VIP: a reply
-// in nat, or the kernel's.
+// From backend @row's side, by the reverse index (0: no backend's), for no VIP: goes to the client
+// in nat for @why, or ends by its defect, or is the kernel's.
 static __always_inline void lb_decide_reply_of(struct lb_env *env, const struct lb_packet *p,
-					       __u32 row, struct lb_decision *d)
+					       __u32 row, enum lb_reason why, struct lb_decision *d)
 {
 	enum lb_route_kind kind = LB_ROUTE_LOOKUP;
 	enum lb_reason reason = lb_decide_from_backend(env, p, row, d, &kind);
 
+	if (reason == LB_REASON_NONE)
+		reason = p->defect;
 	if (reason != LB_REASON_NONE) {
 		lb_decide_end(d, reason);
 		return;
@@ -327,45 +403,23 @@ static __always_inline void lb_decide_reply_of(struct lb_env *env, const struct 
 	if (!d->link)
 		lb_decide_end(d, reason);
 	else if (lb_packet_ttl(p) <= 1)
-		lb_decide_end(d, LB_REASON_TTL);
+		lb_decide_end(d, lb_decide_error(env, p, LB_REASON_TTL, LB_REASON_TTL_SILENT));
 	else if (p->ip_len > d->link->mtu)
-		lb_decide_end(d, LB_REASON_TOO_BIG);
+		lb_decide_end(d, lb_decide_too_big(env, p));
 	else
-		lb_decide_transmit(d, LB_REASON_REPLY);
+		lb_decide_transmit(d, why);
 }
 
 // A sound TCP or UDP packet for no VIP.
 static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_packet *p,
 					    struct lb_decision *d)
 {
-	lb_decide_reply_of(
-		env, p, lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port), d);
+	__u32 row = lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port);
+
+	lb_decide_reply_of(env, p, row, LB_REASON_REPLY, d);
 }
 
-// A packet that is not TCP or UDP, or has a defect: never sent on. Where it has a defect, it ends
-// here if it is for a VIP, or a backend's reply.
-static __always_inline void lb_decide_rest(struct lb_env *env, const struct lb_packet *p,
-					   struct lb_decision *d)
-{
-	enum lb_route_kind kind;
-	enum lb_reason reason;
-	__u32 vip, row = 0;
-
-	if (p->family == 0) {
-		lb_decide_end(d, p->defect);
-		return;
-	}
-	vip = lb_service_lookup_rarely(env, &p->destination, 0, 0);
-	if (vip) {
-		lb_decide_end(d, lb_decide_vip(p, vip));
-		return;
-	}
-	if (p->has_ports)
-		row = lb_service_lookup_reverse_rarely(env, &p->source, p->protocol,
-						       p->source_port);
-	reason = lb_decide_from_backend(env, p, row, d, &kind);
-	lb_decide_end(d, reason == LB_REASON_NONE ? p->defect : reason);
-}
+// ---- the walk ----
 
 // Whom a sound TCP or UDP packet is for: fills d->service, or returns the bits of enum lb_vip of a
 // VIP without such a service; 0: for no VIP.
@@ -385,7 +439,7 @@ static __always_inline __u32 lb_decide_whom(struct lb_env *env, const struct lb_
 	return vip;
 }
 
-// A sound TCP or UDP packet.
+// A sound TCP or UDP packet: a plain one, or one that lb_parse() finds no defect in.
 static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_packet *p,
 					    struct lb_decision *d)
 {
@@ -394,7 +448,7 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 	if (d->service)
 		lb_decide_service(env, p, d);
 	else if (vip)
-		lb_decide_end(d, lb_decide_vip(p, vip));
+		lb_decide_end(d, lb_decide_no_service(env, p, vip));
 	else
 		lb_decide_reply(env, p, d);
 }
@@ -402,29 +456,5 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 // A driver that takes a burst through each step, and prefetches what the next one reads, calls the
 // steps of lb_decide_sound() itself: lb_decide_whom(), then either lb_decide_slot(),
 // lb_decide_slot_word(), lb_decide_tracked() where lb_select_is_tracked(), lb_decide_backend(),
-// lb_decide_link() and lb_decide_transmit(); or lb_service_lookup_reverse() and
-// lb_decide_reply_of().
-
-// What lb_decide() does, for a frame whose family is known (lb_packet_family()). A driver that
-// calls it in a place of its own for each family, as a constant, has a straight way for each.
-static __always_inline void lb_decide_family(struct lb_env *env, __u8 *start, __u8 *end,
-					     __u32 frame_len, int family,
-					     struct lb_packet *ret_packet, struct lb_decision *ret)
-{
-	*ret = (struct lb_decision){};
-	lb_packet_parse(start, end, frame_len, family, ret_packet);
-	if (ret_packet->has_ports && ret_packet->defect == LB_REASON_NONE)
-		lb_decide_sound(env, ret_packet, ret);
-	else
-		lb_decide_rest(env, ret_packet, ret);
-}
-
-// Parses the frame into @ret_packet and decides it. The driver then: makes room for
-// lb_decision_grow() bytes in front (no room: lb_decide_end(d, LB_REASON_HEADROOM)), calls
-// lb_count(), and does what ret->verdict says; TRANSMIT: lb_apply(), then out of
-// ret->link->ifindex.
-static __always_inline void lb_decide(struct lb_env *env, __u8 *start, __u8 *end, __u32 frame_len,
-				      struct lb_packet *ret_packet, struct lb_decision *ret)
-{
-	lb_decide_family(env, start, end, frame_len, lb_packet_family(start, end), ret_packet, ret);
-}
+// lb_decide_link() and lb_decide_transmit() or lb_decide_hindered(); or lb_service_lookup_reverse()
+// and lb_decide_reply_of().

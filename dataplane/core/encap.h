@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 //
-// ipip: the packet, unchanged, behind an outer IPv4 or IPv6 header to its backend
-// (RFC 2003, 2473, 4213). DSCP and ECN are copied outwards (RFC 2983 uniform model;
-// RFC 6040 normal mode). The outer source varies with the flow where the operator
-// gives a prefix, so that a backend's receive queues spread; so does the IPv6 flow
-// label (RFC 6438).
+// Tunnels: the packet, unchanged, behind an outer header to its backend, IPv4 or IPv6 in
+// either.
+//  - ipip: RFC 2003, 2473, 4213.
+//  - gue: UDP, then the packet itself: variant 1 (draft-ietf-intarea-gue-09, 4), as Linux' fou
+//    reads and sends it; the first bits say IPv4 or IPv6. No UDP checksum: the packet has its
+//    own (RFC 6935, RFC 6936).
+// DSCP and ECN are copied outwards (RFC 2983 uniform model; RFC 6040 normal mode). What
+// varies with the flow, so that routers and a backend's receive queues spread: the outer
+// source where the operator gives a prefix, the IPv6 flow label (RFC 6438), gue's source port.
+// VLAN tags stay in front.
 #pragma once
 
 #include "checksum.h"
@@ -13,16 +18,24 @@
 
 #define LB_ENCAP_TTL 64
 
+static __always_inline __u8 lb_encap_protocol(const struct lb_packet *p, __u32 udp_len)
+{
+	if (udp_len)
+		return LB_IP_UDP;
+	return p->family == 4 ? LB_IP_IPIP : LB_IP_IPV6;
+}
+
 // @source: where it comes from. @at: the outer header, in bounds; the packet lies behind it.
+// @udp_len: bytes of UDP header that follow it; 0: ipip.
 static __always_inline void lb_encap_ipv4(struct lb_ipv4_header *at, const struct lb_packet *p,
-					  const struct lb_decision *d,
+					  const struct lb_decision *d, __u32 udp_len,
 					  const struct lb_tunnel_source *source)
 {
 	__be32 from = source->address.words[3] | ((__u32)d->hash & source->host_bits.words[3]);
 	__be32 to = d->row->address.words[3];
-	__be16 total_len = LB_BE16(LB_IPV4_LEN + p->ip_len);
-	__u8 protocol = p->family == 4 ? LB_IP_IPIP : LB_IP_IPV6;
-	__u8 tos = lb_packet_tos((const __u8 *)(at + 1), p->family);
+	__be16 total_len = LB_BE16(LB_IPV4_LEN + udp_len + p->ip_len);
+	__u8 protocol = lb_encap_protocol(p, udp_len);
+	__u8 tos = lb_packet_tos((const __u8 *)(at + 1) + udp_len, p->family);
 	// The header's words, as they lie in memory, but its checksum.
 	__u64 sum = (0x45 | tos << 8) + total_len + LB_IPV4_DF + (LB_ENCAP_TTL | protocol << 8);
 
@@ -39,15 +52,15 @@ static __always_inline void lb_encap_ipv4(struct lb_ipv4_header *at, const struc
 }
 
 static __always_inline void lb_encap_ipv6(struct lb_ipv6_header *at, const struct lb_packet *p,
-					  const struct lb_decision *d,
+					  const struct lb_decision *d, __u32 udp_len,
 					  const struct lb_tunnel_source *source)
 {
 	__u32 label = (__u32)d->hash & 0xfffff;
-	__u32 tos = lb_packet_tos((const __u8 *)(at + 1), p->family);
+	__u32 tos = lb_packet_tos((const __u8 *)(at + 1) + udp_len, p->family);
 
 	lb_put32(at->version_class_label, LB_BE32(6u << 28 | tos << 20 | label));
-	at->payload_len = LB_BE16(p->ip_len);
-	at->next_header = p->family == 4 ? LB_IP_IPIP : LB_IP_IPV6;
+	at->payload_len = LB_BE16(udp_len + p->ip_len);
+	at->next_header = lb_encap_protocol(p, udp_len);
 	at->hop_limit = LB_ENCAP_TTL;
 	lb_put64(at->source, source->address.halves[0] | (d->hash & source->host_bits.halves[0]));
 	lb_put64(at->source + 8,
@@ -56,24 +69,74 @@ static __always_inline void lb_encap_ipv6(struct lb_ipv6_header *at, const struc
 	lb_put64(at->destination + 8, d->row->address.halves[1]);
 }
 
-// Writes Ethernet and outer IP header at @start: @grow bytes lie before the frame as it came.
-// Returns 0 where they do not (no driver lets that happen; the BPF verifier wants it asked).
-static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end, __u32 grow,
-				    const struct lb_packet *p, const struct lb_decision *d)
+// From a port of the dynamic range (RFC 6335, 6), by flow.
+static __always_inline void lb_encap_udp(struct lb_env *env, struct lb_udp_header *at,
+					 const struct lb_packet *p, const struct lb_decision *d)
 {
-	struct lb_eth_header *eth = (void *)start;
+	at->source = LB_BE16(0xc000 | (d->hash & 0x3fff));
+	at->destination = *(const volatile __be16 *)&lb_meta(env)->gue_port;
+	at->len = LB_BE16(LB_UDP_LEN + p->ip_len);
+	at->check = 0;
+}
+
+// Brings the VLAN tags of a frame that begins @grow bytes behind @start to its new start. @l3_at:
+// bytes before the frame's IP header. Returns 0 where it does not fit, which cannot be.
+static __always_inline int lb_encap_tags(__u8 *start, __u8 *end, __u32 grow, __u32 l3_at)
+{
+	if (l3_at < LB_ETH_LEN + 4)
+		return 1;
+	if (start + grow + LB_ETH_LEN + 8 > end)
+		return 0;
+	lb_put32(start + 12, lb_get32(start + grow + 12));
+	if (l3_at >= LB_ETH_LEN + 8)
+		lb_put32(start + 16, lb_get32(start + grow + 16));
+	return 1;
+}
+
+// The outer headers at @at, @grow bytes. @family: the outer one.
+static __always_inline void lb_encap_headers(struct lb_env *env, __u8 *at, int family,
+					     __u32 udp_len, const struct lb_packet *p,
+					     const struct lb_decision *d)
+{
+	if (family == 4)
+		lb_encap_ipv4((void *)at, p, d, udp_len, &lb_meta(env)->source4);
+	else
+		lb_encap_ipv6((void *)at, p, d, udp_len, &lb_meta(env)->source6);
+	if (udp_len)
+		lb_encap_udp(env, (void *)(at + (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN)), p, d);
+}
+
+// Writes Ethernet and outer headers at @start: @grow bytes lie before the frame as it came, whose
+// IP header was @l3_at bytes from its start. Returns 0 where they do not (no driver lets that
+// happen; the BPF verifier wants it asked).
+static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end, __u32 grow,
+				    __u32 l3_at, const struct lb_packet *p,
+				    const struct lb_decision *d)
+{
+	__u8 *at = start + l3_at, *type = start + ((l3_at - 2) & 0x3f);
 
 	// Two bytes of the inner header too: its traffic class.
-	if (grow == LB_IPV4_LEN) {
-		if (start + LB_ETH_LEN + LB_IPV4_LEN + 2 > end)
-			return 0;
-		eth->type = LB_ETH_P_IPV4;
-		lb_encap_ipv4((void *)(start + LB_ETH_LEN), p, d, &lb_meta(env)->source4);
-	} else {
-		if (start + LB_ETH_LEN + LB_IPV6_LEN + 2 > end)
-			return 0;
-		eth->type = LB_ETH_P_IPV6;
-		lb_encap_ipv6((void *)(start + LB_ETH_LEN), p, d, &lb_meta(env)->source6);
+	if (at + grow + 2 > end || type + 2 > end || !lb_encap_tags(start, end, grow, l3_at))
+		return 0;
+	if (grow == LB_IPV4_LEN || grow == LB_IPV4_LEN + LB_UDP_LEN)
+		*(__be16 *)type = LB_ETH_P_IPV4;
+	else
+		*(__be16 *)type = LB_ETH_P_IPV6;
+	switch (grow) {
+	case LB_IPV4_LEN:
+		lb_encap_headers(env, at, 4, 0, p, d);
+		break;
+	case LB_IPV4_LEN + LB_UDP_LEN:
+		lb_encap_headers(env, at, 4, LB_UDP_LEN, p, d);
+		break;
+	case LB_IPV6_LEN:
+		lb_encap_headers(env, at, 6, 0, p, d);
+		break;
+	case LB_IPV6_LEN + LB_UDP_LEN:
+		lb_encap_headers(env, at, 6, LB_UDP_LEN, p, d);
+		break;
+	default:
+		return 0;
 	}
 	lb_rewrite_macs(start, d->link);
 	return 1;

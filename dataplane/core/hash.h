@@ -96,24 +96,26 @@ static __always_inline __u64 lb_hash_pair(const __u64 *keys, __u64 even, __u64 o
 }
 
 // The message's sum by one half's keys; its high 32 bits are the hash.
-static __always_inline __u64 lb_hash_half(const __u64 keys[LB_FLOW_KEYS / 2],
-					  const struct lb_packet *p, __u64 ports)
+static __always_inline __u64 lb_hash_half(const __u64 keys[LB_FLOW_KEYS / 2], __u8 family,
+					  const struct lb_address *source, __u64 ports)
 {
-	__u64 sum = keys[6] + lb_hash_pair(keys, p->source.words[3], ports);
+	__u64 sum = keys[6] + lb_hash_pair(keys, source->words[3], ports);
 
-	if (p->family == 6)
-		sum += lb_hash_pair(keys + 2, p->source.words[0], p->source.words[1]) +
-		       lb_hash_pair(keys + 4, p->source.words[2], 0);
+	if (family == 6)
+		sum += lb_hash_pair(keys + 2, source->words[0], source->words[1]) +
+		       lb_hash_pair(keys + 4, source->words[2], 0);
 	return sum;
 }
 
-// @keys: meta.flow_keys. @p: family 4 or 6, has_ports.
-static __always_inline __u64 lb_hash_flow(const __u64 keys[LB_FLOW_KEYS], const struct lb_packet *p)
+// @keys: meta.flow_keys. @family: 4 or 6, of both addresses. @ports: source port in the low half.
+static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 family,
+					   const struct lb_address *source,
+					   const struct lb_address *destination, __u8 protocol,
+					   __u32 ports)
 {
-	__u64 vip = lb_index_mix(p->destination.halves[0], p->destination.halves[1]) ^ p->protocol;
-	__u32 ports = p->source_port | (__u32)p->destination_port << 16;
-	__u64 high = lb_hash_half(keys, p, ports);
-	__u64 low = lb_hash_half(keys + LB_FLOW_KEYS / 2, p, ports);
+	__u64 vip = lb_index_mix(destination->halves[0], destination->halves[1]) ^ protocol;
+	__u64 high = lb_hash_half(keys, family, source, ports);
+	__u64 low = lb_hash_half(keys + LB_FLOW_KEYS / 2, family, source, ports);
 	__u64 h = (high >> 32 << 32 | low >> 32) + vip;
 
 	h ^= h >> 33;
@@ -121,4 +123,11 @@ static __always_inline __u64 lb_hash_flow(const __u64 keys[LB_FLOW_KEYS], const 
 	h ^= h >> 33;
 	h *= 0xc4ceb9fe1a85ec53ull;
 	return h ^ h >> 33;
+}
+
+// Of a packet with ports.
+static __always_inline __u64 lb_hash_flow(const __u64 keys[LB_FLOW_KEYS], const struct lb_packet *p)
+{
+	return lb_hash_tuple(keys, p->family, &p->source, &p->destination, p->protocol,
+			     p->source_port | (__u32)p->destination_port << 16);
 }

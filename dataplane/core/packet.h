@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 //
-// From bytes to struct lb_packet: where the headers are, whose packet it is, and
-// what is wrong with it. First step of the walk; changes nothing, reads no table.
+// From bytes to struct lb_packet: where the headers are, and whose packet it is. First step
+// of the walk; changes nothing, reads no table.
 //
-// A packet that is wrong, or of a kind that is not balanced yet, is still parsed as
-// far as its addresses and ports, because whether it is dropped or left to the
-// kernel depends on whom it is for: parse only notes the reason in `defect`.
+// Here is the parse of a plain packet: untagged, IPv4 without options or IPv6 without
+// extension headers, no fragment, TCP or UDP, all lengths sound. That is nearly every
+// packet, and the parse returns at the first thing that is not so. What it returns is then
+// parsed anew by lb_parse() (parse.h), which knows every kind of packet: so a plain packet pays
+// for no other kind.
 //
 // A frame starts at an even address; nothing else is aligned. So headers are structs
 // of bytes and 16-bit words, and what is wider is read by lb_get32/64 (platform.h).
@@ -38,12 +40,10 @@ enum lb_ip_protocol {
 	LB_IP_IPV6 = 41,
 	LB_IP_ROUTING = 43,
 	LB_IP_FRAGMENT = 44,
+	LB_IP_ESP = 50,
 	LB_IP_AH = 51,
 	LB_IP_ICMPV6 = 58,
 	LB_IP_DESTINATION = 60,
-	LB_IP_MOBILITY = 135,
-	LB_IP_HIP = 139,
-	LB_IP_SHIM6 = 140,
 };
 
 struct lb_eth_header {
@@ -89,6 +89,15 @@ struct lb_tcp_header {
 	__be16 urgent;
 };
 
+// The first eight bytes of every ICMP message (RFC 792, RFC 4443).
+struct lb_icmp_header {
+	__u8 type;
+	__u8 code;
+	__u16 check;
+	__u8 rest[4];
+};
+#define LB_ICMP_LEN 8
+
 enum lb_tcp_flag { LB_TCP_FIN = 1, LB_TCP_SYN = 2, LB_TCP_RST = 4, LB_TCP_ACK = 16 };
 
 struct lb_udp_header {
@@ -98,10 +107,23 @@ struct lb_udp_header {
 	__u16 check;
 };
 
+enum lb_fragment { LB_FRAGMENT_NONE, LB_FRAGMENT_FIRST, LB_FRAGMENT_LATER };
+
+// What an ICMP error says of the packet that it is about.
+struct lb_quote {
+	struct lb_address source;
+	struct lb_address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u16 at;    // bytes of the frame before the quoted IP header; 0: no TCP or UDP is quoted
+	__u16 l4_at; // before the quoted TCP or UDP header, of which eight bytes are there
+	__u8 protocol;
+};
+
 struct lb_packet {
 	__u8 *start, *end; // of the frame, as far as it is contiguous
-	__u8 *l3;	   // IP header, whole
-	__u8 *l4;	   // TCP or UDP header, whole where l4_check is set
+	__u8 *l3;	   // IP header, whole; NULL: family is 0
+	__u8 *l4;	   // header of a packet without defect: TCP, UDP, or ICMP's first 8 bytes
 	__u8 *l4_check;	   // its checksum, or NULL
 	__u32 frame_len;   // bytes from the Ethernet header on
 	__u32 ip_len;	   // bytes of the IP packet, as its header says
@@ -109,11 +131,20 @@ struct lb_packet {
 	struct lb_address destination;
 	__be16 source_port; // 0 where has_ports is not set
 	__be16 destination_port;
-	__u8 family; // 4, 6; 0: it ended before its addresses, or is no IP
-	__u8 protocol;
-	__u8 tcp_flags; // 0 for UDP
+	__be32 fragment_id; // as it stands in the header; of IPv4 16 bits
+	__u16 l3_at;	    // bytes of the frame before the IP header: 14, and 4 for each VLAN tag
+	__u16 l4_at;	    // before what it and its extensions carry; 0: not reached
+	__u8 family;	    // 4, 6; 0: it ended before its addresses, or is no IP
+	__u8 protocol;	    // behind the extension headers, as far as they were walked
+	__u8 tcp_flags;	    // 0 for UDP
 	__u8 has_ports;
-	__u8 defect; // enum lb_reason; LB_REASON_NONE: nothing is wrong
+	__u8 defect;   // enum lb_reason; LB_REASON_NONE: nothing is wrong
+	__u8 fragment; // enum lb_fragment
+	__u8 icmp_type;
+	__u8 is_bare;	 // nothing stands between the least IP header and what it carries
+	__u8 is_plain;	 // lb_packet_parse_plain() took it
+	__u8 is_to_many; // sent to a multicast or broadcast MAC address; said where it is not plain
+	struct lb_quote quote;
 };
 
 // A connection starts with one of these (design: tracking on demand).
@@ -148,132 +179,66 @@ static __always_inline int lb_address_is_equal(const struct lb_address *a,
 	return ((a->halves[0] ^ b->halves[0]) | (a->halves[1] ^ b->halves[1])) == 0;
 }
 
-// The first defect that is found holds.
-static __always_inline void lb_packet_set_defect(struct lb_packet *p, enum lb_reason reason)
+// TCP or UDP at @p->l4, whose first bytes are the ports of both. @l4_len: bytes behind the IP
+// header. Returns 0 where it is not whole and sound.
+static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len)
 {
-	if (p->defect == LB_REASON_NONE)
-		p->defect = reason;
-}
-
-// @l4_len: bytes of the IP packet behind its header, as the header says.
-static __always_inline void lb_packet_parse_tcp(struct lb_packet *p, __u32 l4_len)
-{
-	struct lb_tcp_header *tcp = (void *)p->l4;
-	__u32 header_len;
-
-	if (p->l4 + sizeof(*tcp) > p->end) {
-		lb_packet_set_defect(p, LB_REASON_TRUNCATED);
-		return;
-	}
-	p->l4_check = (void *)&tcp->check;
-	p->tcp_flags = tcp->flags;
-	header_len = (tcp->offset >> 4) * 4;
-	if (header_len < LB_TCP_LEN || header_len > l4_len)
-		lb_packet_set_defect(p, LB_REASON_L4_LENGTH);
-}
-
-static __always_inline void lb_packet_parse_udp(struct lb_packet *p, __u32 l4_len)
-{
+	const struct lb_tcp_header *tcp = (const void *)p->l4;
 	struct lb_udp_header *udp = (void *)p->l4;
-	__u32 len;
 
-	if (p->l4 + sizeof(*udp) > p->end) {
-		lb_packet_set_defect(p, LB_REASON_TRUNCATED);
-		return;
-	}
-	p->l4_check = (void *)&udp->check;
-	len = __builtin_bswap16(udp->len);
-	if (len < LB_UDP_LEN || len > l4_len)
-		lb_packet_set_defect(p, LB_REASON_L4_LENGTH);
-}
+	if (p->protocol == LB_IP_TCP) {
+		__u32 header_len;
 
-// TCP and UDP from p->l4 on. The ports stand in the first four bytes of both.
-static __always_inline void lb_packet_parse_l4(struct lb_packet *p, __u32 l4_len)
-{
-	const struct lb_udp_header *ports = (const void *)p->l4;
+		if (p->l4 + sizeof(*tcp) > p->end)
+			return 0;
+		header_len = (tcp->offset >> 4) * 4;
+		if (header_len < LB_TCP_LEN || header_len > l4_len)
+			return 0;
+		p->tcp_flags = tcp->flags;
+		p->l4_check = (void *)&tcp->check;
+	} else if (p->protocol == LB_IP_UDP) {
+		__u32 len;
 
-	if (p->protocol != LB_IP_TCP && p->protocol != LB_IP_UDP)
-		return;
-	if (p->l4 + 4 > p->end) {
-		lb_packet_set_defect(p, LB_REASON_TRUNCATED);
-		return;
-	}
-	p->source_port = ports->source;
-	p->destination_port = ports->destination;
-	p->has_ports = 1;
-	if (p->protocol == LB_IP_TCP)
-		lb_packet_parse_tcp(p, l4_len);
-	else
-		lb_packet_parse_udp(p, l4_len);
-}
-
-static __always_inline void lb_packet_parse_ipv4(struct lb_packet *p)
-{
-	const struct lb_ipv4_header *ip = (const void *)p->l3;
-	__be32 source, destination;
-
-	if (p->l3 + sizeof(*ip) > p->end) {
-		p->defect = LB_REASON_TRUNCATED;
-		return;
-	}
-	p->family = 4;
-	source = lb_get32(ip->source);
-	destination = lb_get32(ip->destination);
-	lb_address_set_ipv4(&p->source, source);
-	lb_address_set_ipv4(&p->destination, destination);
-	p->ip_len = __builtin_bswap16(ip->total_len);
-	p->protocol = ip->protocol;
-	if (ip->version_ihl != 0x45) {
-		if (ip->version_ihl >> 4 != 4)
-			p->defect = LB_REASON_IP_VERSION;
-		else if ((ip->version_ihl & 15) < 5)
-			p->defect = LB_REASON_IP_LENGTH;
-		else
-			p->defect = LB_REASON_IP_OPTIONS;
-		return;
-	}
-	if (p->ip_len < LB_IPV4_LEN) {
-		p->defect = LB_REASON_IP_LENGTH;
-		return;
-	}
-	if (ip->fragment & (LB_IPV4_MF | LB_IPV4_OFFSET)) {
-		p->defect = LB_REASON_FRAGMENT;
-		if (ip->fragment & LB_IPV4_OFFSET)
-			return;
-	}
-	p->l4 = p->l3 + LB_IPV4_LEN;
-	lb_packet_parse_l4(p, p->ip_len - LB_IPV4_LEN);
-	if (p->ip_len > p->frame_len - LB_ETH_LEN)
-		lb_packet_set_defect(p, LB_REASON_IP_LENGTH);
-}
-
-// Next headers that stand between IPv6 and what it carries (IANA: IPv6 extension header types).
-// ESP (50) is no such: nothing behind it can be read.
-static __always_inline int lb_packet_is_extension(__u8 next_header)
-{
-	switch (next_header) {
-	case LB_IP_HOP_BY_HOP:
-	case LB_IP_ROUTING:
-	case LB_IP_AH:
-	case LB_IP_DESTINATION:
-	case LB_IP_MOBILITY:
-	case LB_IP_HIP:
-	case LB_IP_SHIM6:
-		return 1;
-	default:
+		if (p->l4 + sizeof(*udp) > p->end)
+			return 0;
+		len = __builtin_bswap16(udp->len);
+		if (len < LB_UDP_LEN || len > l4_len)
+			return 0;
+		p->l4_check = (void *)&udp->check;
+	} else {
 		return 0;
 	}
+	p->source_port = udp->source;
+	p->destination_port = udp->destination;
+	p->has_ports = 1;
+	return 1;
 }
 
-static __always_inline void lb_packet_parse_ipv6(struct lb_packet *p)
+static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p)
+{
+	const struct lb_ipv4_header *ip = (const void *)p->l3;
+
+	if (p->l3 + sizeof(*ip) > p->end || ip->version_ihl != 0x45 ||
+	    ip->fragment & (LB_IPV4_MF | LB_IPV4_OFFSET))
+		return 0;
+	p->family = 4;
+	lb_address_set_ipv4(&p->source, lb_get32(ip->source));
+	lb_address_set_ipv4(&p->destination, lb_get32(ip->destination));
+	p->ip_len = __builtin_bswap16(ip->total_len);
+	p->protocol = ip->protocol;
+	if (p->ip_len < LB_IPV4_LEN || p->ip_len > p->frame_len - LB_ETH_LEN)
+		return 0;
+	p->l4 = p->l3 + LB_IPV4_LEN;
+	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN);
+}
+
+static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p)
 {
 	const struct lb_ipv6_header *ip = (const void *)p->l3;
 	__u32 payload_len;
 
-	if (p->l3 + sizeof(*ip) > p->end) {
-		p->defect = LB_REASON_TRUNCATED;
-		return;
-	}
+	if (p->l3 + sizeof(*ip) > p->end || ip->version_class_label[0] >> 4 != 6)
+		return 0;
 	p->family = 6;
 	p->source.halves[0] = lb_get64(ip->source);
 	p->source.halves[1] = lb_get64(ip->source + 8);
@@ -282,22 +247,10 @@ static __always_inline void lb_packet_parse_ipv6(struct lb_packet *p)
 	payload_len = __builtin_bswap16(ip->payload_len);
 	p->ip_len = LB_IPV6_LEN + payload_len;
 	p->protocol = ip->next_header;
-	if (ip->version_class_label[0] >> 4 != 6) {
-		p->defect = LB_REASON_IP_VERSION;
-		return;
-	}
-	p->l4 = p->l3 + LB_IPV6_LEN;
-	if (p->protocol == LB_IP_TCP || p->protocol == LB_IP_UDP) {
-		lb_packet_parse_l4(p, payload_len);
-	} else if (p->protocol == LB_IP_FRAGMENT) {
-		p->defect = LB_REASON_FRAGMENT;
-		return;
-	} else if (lb_packet_is_extension(p->protocol)) {
-		p->defect = LB_REASON_IP_EXTENSIONS;
-		return;
-	}
 	if (p->ip_len > p->frame_len - LB_ETH_LEN)
-		lb_packet_set_defect(p, LB_REASON_IP_LENGTH);
+		return 0;
+	p->l4 = p->l3 + LB_IPV6_LEN;
+	return lb_packet_plain_l4(p, payload_len);
 }
 
 // 4 or 6 by the frame's Ethernet type; 0: it has neither.
@@ -312,31 +265,21 @@ static __always_inline int lb_packet_family(const __u8 *start, const __u8 *end)
 	return eth->type == LB_ETH_P_IPV6 ? 6 : 0;
 }
 
-// Why a frame without family is not looked into.
-static __always_inline enum lb_reason lb_packet_parse_other(const __u8 *start, const __u8 *end)
-{
-	const struct lb_eth_header *eth = (const void *)start;
-
-	if (start + sizeof(*eth) > end)
-		return LB_REASON_TRUNCATED;
-	if (eth->type == LB_ETH_P_8021Q || eth->type == LB_ETH_P_8021AD)
-		return LB_REASON_VLAN;
-	return LB_REASON_NOT_IP;
-}
-
-// Fills @ret from the frame at @start (@frame_len bytes, of which those before @end are
-// contiguous).
-// @family: what lb_packet_family() says. ret->family 0: ret->defect is the reason (NOT_IP, VLAN,
-// TRUNCATED), nothing else is known.
-static __always_inline void lb_packet_parse(__u8 *start, __u8 *end, __u32 frame_len, int family,
-					    struct lb_packet *ret)
+// Fills @ret from the plain packet at @start (@frame_len bytes, of which those before @end are
+// contiguous). @family: what lb_packet_family() says, not 0.
+// Returns 0 where the packet is not plain; @ret then says nothing.
+static __always_inline int lb_packet_parse_plain(__u8 *start, __u8 *end, __u32 frame_len,
+						 int family, struct lb_packet *ret)
 {
 	*ret = (struct lb_packet){.start = start, .end = end, .frame_len = frame_len};
+	ret->l3_at = LB_ETH_LEN;
 	ret->l3 = start + LB_ETH_LEN;
-	if (family == 4)
-		lb_packet_parse_ipv4(ret);
-	else if (family == 6)
-		lb_packet_parse_ipv6(ret);
-	else
-		ret->defect = lb_packet_parse_other(start, end);
+	ret->is_bare = 1;
+	ret->is_plain = 1;
+	if (family == 4) {
+		ret->l4_at = LB_ETH_LEN + LB_IPV4_LEN;
+		return lb_packet_plain_ipv4(ret);
+	}
+	ret->l4_at = LB_ETH_LEN + LB_IPV6_LEN;
+	return lb_packet_plain_ipv6(ret);
 }

@@ -17,7 +17,8 @@ struct lb_env;
 
 // What a driver's route look-up says.
 struct lb_route_answer {
-	enum lb_reason reason; // LB_REASON_REPLY: the link holds; else why not
+	enum lb_reason reason; // LB_REASON_REPLY: the link holds (of a packet too big for it: its
+			       // MTU); else why not
 	struct lb_link link;
 };
 
@@ -31,6 +32,7 @@ struct lb_route_query {
 	__u8 family;  // 4, 6
 	__u8 protocol;
 	__u8 tos;
+	__u8 pad[7];
 };
 
 #include "platform_impl.h"
@@ -46,9 +48,14 @@ struct lb_route_query {
 // const struct lb_slot_line *lb_slot_line(struct lb_env *, __u32 i);
 // struct lb_slot_time_line *lb_slot_time_line(struct lb_env *, __u32 i);
 // struct lb_entry_line *lb_entry_line(struct lb_env *, __u32 i);
+// struct lb_entry_line *lb_fragment_line(struct lb_env *, __u32 i);
+// struct lb_limit_line *lb_limit_line(struct lb_env *);                       this CPU's row
 // struct lb_service_counters *lb_service_counters(struct lb_env *, __u32 i);  this CPU's row
 // struct lb_backend_counters *lb_backend_counters(struct lb_env *, __u32 i);  this CPU's row
 // struct lb_reason_line *lb_reason_line(struct lb_env *, __u32 i);            this CPU's row
+//
+// LB_CALLED: what a function of the core is declared with that is to be called, not put in line;
+// its arguments are the env, numbers, and structs of numbers.
 //
 // The world outside:
 // __u32 lb_now_s(struct lb_env *);            CLOCK_MONOTONIC, seconds; read only where needed

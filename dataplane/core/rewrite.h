@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 //
 // The modes that change headers in place: nat (both ways) and l2. Called by apply.h
-// with a sound TCP or UDP packet whose headers are in bounds (packet.h). Checksums
-// are mended (checksum.h).
+// with a packet without defect whose headers are in bounds. Checksums are mended
+// (checksum.h). A fragment that is not the first has no ports, and no checksum of theirs.
 #pragma once
 
 #include "checksum.h"
@@ -56,26 +56,31 @@ static __always_inline void lb_rewrite_l4_check(const struct lb_packet *p, __u64
 	*check_at = check;
 }
 
-// To a backend: destination address and port. Its row knows what checksums change by.
+// To a backend: destination address and port. Its row knows what checksums change by. @has_ports:
+// p->l4 and p->l4_check are set.
 static __always_inline void lb_rewrite_nat_request(const struct lb_packet *p,
-						   const struct lb_backend *backend)
+						   const struct lb_backend *backend, int has_ports)
 {
 	struct lb_udp_header *ports = (void *)p->l4;
 
 	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 16 : 24), p->family, &backend->address);
 	lb_rewrite_ttl(p, backend->address_sum);
+	if (!has_ports)
+		return;
 	ports->destination = backend->port;
 	lb_rewrite_l4_check(p, backend->flow_sum);
 }
 
 // To a client: source address and port become the VIP's.
 static __always_inline void lb_rewrite_nat_reply(const struct lb_packet *p,
-						 const struct lb_backend *backend)
+						 const struct lb_backend *backend, int has_ports)
 {
 	struct lb_udp_header *ports = (void *)p->l4;
 
 	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 12 : 8), p->family, &backend->vip);
 	lb_rewrite_ttl(p, lb_checksum_reverse(backend->address_sum));
+	if (!has_ports)
+		return;
 	ports->source = backend->vip_port;
 	lb_rewrite_l4_check(p, lb_checksum_reverse(backend->flow_sum));
 }

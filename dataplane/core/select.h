@@ -29,7 +29,8 @@ struct lb_choice {
 	__u16 pad;
 	enum lb_reason reason; // a reason with verdict TRANSMIT, or NO_BACKEND
 	__u32 backend;	       // row; 0 with NO_BACKEND
-	__u64 entry;	       // the word that was found; 0: none
+	__u32 pad32;
+	__u64 entry; // the word that was found; 0: none
 };
 
 static __always_inline void lb_select_found(struct lb_choice *c, __u64 word)
@@ -145,8 +146,10 @@ static __always_inline void lb_select_walk(struct lb_env *env, struct lb_choice 
 
 // Not in line, for the steady state never comes here. Fills @c's answer; returns c->backend (a
 // function that BPF calls must return a number).
-static __noinline __u32 lb_select_tracked(struct lb_env *env, struct lb_choice *c)
+LB_CALLED __u32 lb_select_tracked(struct lb_env *env, struct lb_choice *c)
 {
+	if (!c) // the BPF verifier asks
+		return 0;
 	lb_select_walk(env, c);
 	return c->backend;
 }
@@ -155,4 +158,26 @@ static __always_inline int lb_select_is_tracked(__u8 tracking, __u32 slot_word)
 {
 	return (tracking == LB_TRACK_ADAPTIVE && slot_word & LB_SLOT_LOOKUP) ||
 	       tracking == LB_TRACK_ALWAYS;
+}
+
+// The live backend of @flow (now_s is filled in here) where its slot or service asks for tracking,
+// as its packets would find it; @otherwise: where it has no entry. Changes nothing. Not in line.
+LB_CALLED __u32 lb_select_peek(struct lb_env *env, struct lb_track_flow *flow, __u32 otherwise)
+{
+	struct lb_entry_line *line;
+	const struct lb_backend *backend;
+	__u64 word = 0;
+
+	if (!flow) // the BPF verifier asks
+		return 0;
+	line = lb_entry_line(env, (__u32)flow->hash & lb_meta(env)->connection_mask);
+	if (!line)
+		return otherwise;
+	flow->now_s = lb_now_s(env);
+	if (!lb_track_lookup(line, flow, &word))
+		return otherwise;
+	backend = lb_backend_row(env, LB_ENTRY_BACKEND(word));
+	if (!backend || backend->flags & LB_BACKEND_RESET)
+		return otherwise;
+	return LB_ENTRY_BACKEND(word);
 }

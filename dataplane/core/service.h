@@ -23,8 +23,8 @@ static __always_inline const struct lb_index_line *lb_index_line(struct lb_env *
 }
 
 // The key's value in its lines, or 0.
-static __noinline __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 half0,
-				       __u64 half1, __u32 port_protocol)
+LB_CALLED __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 half0, __u64 half1,
+			       __u32 port_protocol)
 {
 	__u32 hash = lb_index_hash_words(half0, half1, port_protocol);
 	__u32 mask = lb_index_mask(env, which);

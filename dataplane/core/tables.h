@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 1
+#define LB_LAYOUT_VERSION 2
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.
@@ -62,6 +62,17 @@ struct lb_tunnel_source {
 // single one).
 #define LB_VIP_FILTER_WORDS 64
 
+// What a dataplane sends or lets through at a limited rate, so that no flood makes it a source of
+// floods. Per CPU (worker) and second.
+enum lb_rate {
+	LB_RATE_ECHO,	 // echo requests answered
+	LB_RATE_ICMP,	 // ICMP errors handed on
+	LB_RATE_REFUSED, // RST and port unreachable
+	LB_RATE_ERROR,	 // packet too big, time exceeded
+	LB_RATE_N,
+};
+#define LB_RATE_MAX 8 // room for more of them
+
 // Of the flow hash: for each half of it, up to three pairs of words and a constant (hash.h).
 #define LB_FLOW_KEYS 16
 
@@ -83,7 +94,12 @@ struct lb_meta {
 	__u64 flow_keys[LB_FLOW_KEYS]; // expanded from hash_key
 	__u64 generation;	       // live word: the model's generation that the tables show
 	__u32 route_set;	       // live word: 0 or 1, the half of `routes` in use
-	__u32 pad[13];
+	__u32 fragment_mask;	       // lines in `fragments` - 1
+	__u32 rates[LB_RATE_MAX]; // live words, by enum lb_rate: packets a CPU and second; 0: any
+				  // number
+	__be16 gue_port;	  // live word: UDP destination of gue
+	__u16 pad16;
+	__u32 pad[3];
 	struct lb_tunnel_source source4; // outer IPv4
 	struct lb_tunnel_source source6; // outer IPv6
 	// Live words: a bit for each address that was a VIP since the tables were made (index.h).
@@ -172,6 +188,10 @@ enum lb_mode { LB_MODE_NAT = 1, LB_MODE_L2, LB_MODE_IPIP, LB_MODE_GUE };
 enum lb_tracking { LB_TRACK_ADAPTIVE = 1, LB_TRACK_ALWAYS, LB_TRACK_NONE };
 enum lb_row_state { LB_ROW_FREE, LB_ROW_LIVE, LB_ROW_RETIRED };
 
+enum lb_service_flag {
+	LB_SERVICE_REJECT = 1, // without a live backend it refuses, and does not drop
+};
+
 struct lb_service {
 	__u32 ring_offset; // its first slot in `slots`
 	__u32 ring_len;	   // slots; a prime
@@ -185,7 +205,8 @@ struct lb_service {
 	__u64 name_hash;   // by which a restarted lbd knows it (FNV-1a of the name)
 	__be16 port;	   // 0: any
 	__u16 pad16;
-	__u32 pad[7];
+	__u32 flags; // live word: bits of enum lb_service_flag
+	__u32 pad[6];
 };
 
 // ---- slots: one word each. Written by lbd, read by packets. ----
@@ -294,6 +315,31 @@ struct lb_entry_line {
 	struct lb_entry entries[LB_ENTRIES_PER_LINE];
 };
 
+// ---- fragments: first fragments of the last seconds, so that the others follow. ----
+// A line is a bucket of four struct lb_entry, as in `connections`. Written and read by packets
+// alone. fingerprint: the hash of source, destination, identification and, of IPv4, protocol. word:
+// as a connection's, ESTABLISHED (BUSY while it is written); in the place of the slot it has bit 0:
+// a backend's reply; bits 1 to 23: the low ones of the flow's hash. What finds its line full takes
+// another's place: memory is bounded, and a flood of first fragments costs others' fragments at
+// most.
+
+#define LB_FRAGMENT_S 30 // RFC 8200, 4.5: at most 60 s; what IPv4 hosts do too (Linux: 30)
+#define LB_FRAGMENT_LINES (1u << 16)
+#define LB_FRAGMENT_REPLY 1u
+#define LB_FRAGMENT_HASH_MASK ((1u << 23) - 1)
+
+// ---- limits: a line a CPU, an entry a rate (enum lb_rate). Written by packets. ----
+// A window of a second, by the clock's whole seconds: simple, and at most two rates' worth pass in
+// any one second.
+struct lb_limit {
+	__u32 second;
+	__u32 pkts; // that passed in it
+};
+
+struct lb_limit_line {
+	struct lb_limit limits[LB_RATE_MAX];
+};
+
 // ---- counters: rows per CPU, row cpu * n + i. Written by packets, without ----
 // atomics: a CPU writes its own rows only. lbd sums, and never writes a word that a
 // packet can reach.
@@ -304,7 +350,7 @@ struct lb_service_counters {
 	__u64 pkts; // of freed backends, as below: written by lbd, in the first CPU's row
 	__u64 bytes;
 	__u64 syns;
-	__u64 drops; // for this service, and dropped: written by packets
+	__u64 drops; // for this service, and not sent on (dropped, answered): written by packets
 	__u64 pad[4];
 };
 
@@ -340,6 +386,8 @@ struct lb_reason_line {
 	X(hops, struct lb_hop, m->hop_n)                                                           \
 	X(reverse_index, struct lb_index_line, (__u64)m->reverse_mask + 1)                         \
 	X(connections, struct lb_entry_line, (__u64)m->connection_mask + 1)                        \
+	X(fragments, struct lb_entry_line, (__u64)m->fragment_mask + 1)                            \
+	X(limits, struct lb_limit_line, m->cpu_n)                                                  \
 	X(service_counters, struct lb_service_counters, (__u64)m->cpu_n * m->service_n)            \
 	X(backend_counters, struct lb_backend_counters, (__u64)m->cpu_n * m->backend_n)            \
 	X(reason_counters, struct lb_reason_line, (__u64)m->cpu_n *LB_REASON_LINES)

@@ -60,6 +60,7 @@ struct lb_track_flow {
 	__u32 ring_len;
 	__u32 idle_s;
 	__u32 now_s;
+	__u32 pad;
 };
 
 // @closing: one that is closing is in question too, not only free and expired ones.

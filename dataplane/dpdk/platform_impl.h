@@ -27,6 +27,7 @@ struct lb_env {
 	struct lb_service_counters *service_counters;
 	struct lb_backend_counters *backend_counters;
 	struct lb_reason_line *reason_lines;
+	struct lb_limit_line *limits;
 	// Sizes of the tables, as meta has them.
 	__u32 service_n;
 	__u32 backend_n;
@@ -35,6 +36,7 @@ struct lb_env {
 	__u32 service_mask;
 	__u32 reverse_mask;
 	__u32 connection_mask;
+	__u32 fragment_mask;
 	__u32 now_s; // the clock of this burst: CLOCK_MONOTONIC, seconds
 	lb_route_fn *route;
 	const void *routes;
@@ -52,6 +54,7 @@ static inline void lb_env_init(struct lb_env *env, const struct lb_tables *table
 	env->service_counters = tables->service_counters + (size_t)worker * m->service_n;
 	env->backend_counters = tables->backend_counters + (size_t)worker * m->backend_n;
 	env->reason_lines = tables->reason_counters + (size_t)worker * LB_REASON_LINES;
+	env->limits = tables->limits + worker;
 	env->service_n = m->service_n;
 	env->backend_n = m->backend_n;
 	env->hop_n = m->hop_n;
@@ -59,6 +62,7 @@ static inline void lb_env_init(struct lb_env *env, const struct lb_tables *table
 	env->service_mask = m->service_mask;
 	env->reverse_mask = m->reverse_mask;
 	env->connection_mask = m->connection_mask;
+	env->fragment_mask = m->fragment_mask;
 }
 
 static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
@@ -111,6 +115,16 @@ static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env
 static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, __u32 i)
 {
 	return i <= env->connection_mask ? &env->tables.connections[i] : NULL;
+}
+
+static __always_inline struct lb_entry_line *lb_fragment_line(struct lb_env *env, __u32 i)
+{
+	return i <= env->fragment_mask ? &env->tables.fragments[i] : NULL;
+}
+
+static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
+{
+	return env->limits;
 }
 
 static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)

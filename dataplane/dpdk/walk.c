@@ -16,17 +16,21 @@
 #include <rte_branch_prediction.h>
 #include <rte_prefetch.h>
 
+#include "dataplane/core/answer.h"
 #include "dataplane/core/apply.h"
 #include "dataplane/core/count.h"
 
-// So much of a frame lies in its first segment, where there is as much: more than the core reads.
-#define CONTIGUOUS_BYTES 256
+// So much of a frame lies in its first segment, where there is as much: all that the core reads;
+// and where it is answered, all that an answer quotes.
+#define CONTIGUOUS_BYTES LB_PARSE_BYTES_MAX
+#define CONTIGUOUS_ANSWERED_BYTES 1280
 
 // A packet on its way.
 struct lane {
 	struct rte_mbuf *mbuf;
 	const struct lb_service *service;
 	__u32 reverse; // backend row by the reverse index
+	int is_plain;
 	struct lb_packet packet;
 	struct lb_decision decision;
 };
@@ -56,12 +60,13 @@ static __always_inline void list_add(struct list *list, unsigned int lane)
 
 // ---- frames ----
 
-// Moves bytes from the segments behind into the first one, as far as it has room.
-static __noinline void gather_headers(struct rte_mbuf *m)
+// Moves bytes from the segments behind into the first one, until it has @bytes, as far as it has
+// room.
+static __noinline void gather(struct rte_mbuf *m, int bytes)
 {
-	while (m->next && m->data_len < CONTIGUOUS_BYTES) {
+	while (m->next && m->data_len < bytes) {
 		struct rte_mbuf *next = m->next;
-		__u16 take = RTE_MIN(CONTIGUOUS_BYTES - m->data_len, (int)next->data_len);
+		__u16 take = RTE_MIN(bytes - m->data_len, (int)next->data_len);
 
 		take = RTE_MIN(take, rte_pktmbuf_tailroom(m));
 		if (take == 0 && next->data_len)
@@ -82,7 +87,7 @@ static __noinline void gather_headers(struct rte_mbuf *m)
 static __always_inline void find_frame(struct rte_mbuf *m, __u8 **ret_start, __u8 **ret_end)
 {
 	if (unlikely(m->nb_segs > 1 && m->data_len < CONTIGUOUS_BYTES))
-		gather_headers(m);
+		gather(m, CONTIGUOUS_BYTES);
 	*ret_start = rte_pktmbuf_mtod(m, __u8 *);
 	*ret_end = *ret_start + m->data_len;
 }
@@ -106,7 +111,7 @@ static __always_inline void start_sound(struct burst *b, struct lane *lane, unsi
 		rte_prefetch0(lb_service_row(b->env, d->service));
 		list_add(&b->services, i);
 	} else if (vip) {
-		lb_decide_end(d, lb_decide_vip(p, vip));
+		lb_decide_end(d, lb_decide_no_service(b->env, p, vip));
 	} else {
 		rte_prefetch0(
 			lb_service_reverse_line(b->env, &p->source, p->protocol, p->source_port));
@@ -114,18 +119,55 @@ static __always_inline void start_sound(struct burst *b, struct lane *lane, unsi
 	}
 }
 
-static __always_inline void start_family(struct burst *b, struct lane *lane, unsigned int i,
+// Returns false where the packet is not plain, and nothing was done.
+static __always_inline bool start_family(struct burst *b, struct lane *lane, unsigned int i,
 					 __u8 *start, __u8 *end, int family)
 {
-	lb_packet_parse(start, end, lane->mbuf->pkt_len, family, &lane->packet);
+	if (!lb_packet_parse_plain(start, end, lane->mbuf->pkt_len, family, &lane->packet))
+		return false;
 	lane->decision = (struct lb_decision){};
-	if (lane->packet.has_ports && lane->packet.defect == LB_REASON_NONE)
-		start_sound(b, lane, i);
-	else
-		lb_decide_rest(b->env, &lane->packet, &lane->decision);
+	start_sound(b, lane, i);
+	return true;
 }
 
-static __always_inline void stage_start(struct burst *b, struct rte_mbuf **pkts, unsigned int n)
+static __always_inline bool start_plain(struct burst *b, struct lane *lane, unsigned int i,
+					__u8 *start, __u8 *end)
+{
+	switch (lb_packet_family(start, end)) {
+	case 4:
+		return start_family(b, lane, i, start, end, 4);
+	case 6:
+		return start_family(b, lane, i, start, end, 6);
+	default:
+		return false;
+	}
+}
+
+// Not a plain one. Returns false where it must wait for what came before it, which is in the
+// stages: it follows a packet's first fragment, or asks where a flow lives.
+static __noinline bool start_rest(struct burst *b, struct lane *lane, unsigned int i, __u8 *start,
+				  __u8 *end)
+{
+	struct lb_packet *p = &lane->packet;
+	bool is_orderly;
+
+	lb_parse(start, end, lane->mbuf->pkt_len, p);
+	is_orderly = p->fragment != LB_FRAGMENT_NONE || p->quote.at;
+	if (is_orderly && b->services.n + b->reverses.n > 0)
+		return false;
+	if (!is_orderly && p->has_ports && p->defect == LB_REASON_NONE &&
+	    lb_parse_locate(start, end, p->family, p)) {
+		lane->decision = (struct lb_decision){};
+		start_sound(b, lane, i);
+	} else {
+		lb_decide_parsed(b->env, start, end, p, &lane->decision);
+	}
+	return true;
+}
+
+// Returns how many of the @n packets are under way: all, or those before one that must wait.
+static __always_inline unsigned int stage_start(struct burst *b, struct rte_mbuf **pkts,
+						unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
 		struct lane *lane = &b->lanes[i];
@@ -133,17 +175,11 @@ static __always_inline void stage_start(struct burst *b, struct rte_mbuf **pkts,
 
 		lane->mbuf = pkts[i];
 		find_frame(pkts[i], &start, &end);
-		switch (lb_packet_family(start, end)) {
-		case 4:
-			start_family(b, lane, i, start, end, 4);
-			break;
-		case 6:
-			start_family(b, lane, i, start, end, 6);
-			break;
-		default:
-			start_family(b, lane, i, start, end, 0);
-		}
+		lane->is_plain = start_plain(b, lane, i, start, end);
+		if (!lane->is_plain && !start_rest(b, lane, i, start, end))
+			return i;
 	}
+	return n;
 }
 
 static __always_inline void stage_service(struct burst *b)
@@ -210,7 +246,7 @@ static __always_inline void stage_backend(struct burst *b)
 		enum lb_reason hindrance = lb_decide_backend(b->env, d);
 
 		if (hindrance != LB_REASON_NONE) {
-			lb_decide_end(d, hindrance);
+			lb_decide_hindered(b->env, &lane->packet, d, hindrance);
 			continue;
 		}
 		rte_prefetch0(lb_hop_row(b->env, d->hop));
@@ -254,7 +290,7 @@ static __always_inline void stage_reply(struct burst *b)
 	struct lane *lane;
 
 	FOR_LANES(b, &b->replies, lane, i)
-	lb_decide_reply_of(b->env, &lane->packet, lane->reverse, &lane->decision);
+	lb_decide_reply_of(b->env, &lane->packet, lane->reverse, LB_REASON_REPLY, &lane->decision);
 }
 
 // ---- ends ----
@@ -264,8 +300,38 @@ struct dropped {
 	struct rte_mbuf *pkts[WALK_BURST_MAX];
 };
 
+// The frame's first @len bytes, which lie in its first segment, and no more.
+static bool cut(struct rte_mbuf *m, __u16 len)
+{
+	if (len > m->data_len)
+		return false;
+	rte_pktmbuf_free(m->next);
+	m->next = NULL;
+	m->nb_segs = 1;
+	m->data_len = len;
+	m->pkt_len = len;
+	return true;
+}
+
+// Makes the packet its own answer. Returns false where there was no room.
+static __noinline bool answer(struct lb_env *env, struct rte_mbuf *m, const struct lb_packet *p,
+			      const struct lb_decision *d)
+{
+	struct lb_answer a = {};
+	__u8 *start = p->start;
+
+	if (m->next)
+		gather(m, CONTIGUOUS_ANSWERED_BYTES);
+	lb_answer_of(p, d->reason, lb_answer_mtu(p, d), d->is_reply ? &d->row->vip : NULL, &a);
+	if (a.grow)
+		start = (__u8 *)rte_pktmbuf_prepend(m, a.grow);
+	if (!start || (a.len != m->pkt_len && !cut(m, a.len)))
+		return false;
+	return lb_answer_write(start, start + m->data_len, &a);
+}
+
 // Makes room, counts, writes the headers, sorts.
-static __always_inline void end_packet(struct lb_env *env, struct rte_mbuf *m,
+static __always_inline void end_packet(struct lb_env *env, struct rte_mbuf *m, int is_plain,
 				       const struct lb_packet *p, struct lb_decision *d,
 				       struct walk_result *ret, struct dropped *dropped)
 {
@@ -277,30 +343,33 @@ static __always_inline void end_packet(struct lb_env *env, struct rte_mbuf *m,
 		if (unlikely(!start))
 			lb_decide_end(d, LB_REASON_HEADROOM);
 	}
+	if (unlikely(d->verdict == LB_ANSWER) && !answer(env, m, p, d))
+		lb_decide_end(d, LB_REASON_HEADROOM);
 	lb_count(env, p, d);
 	if (likely(d->verdict == LB_TRANSMIT) &&
-	    likely(lb_apply(env, start, start + m->data_len, grow, p, d))) {
+	    likely(is_plain ? lb_apply_plain(env, start, start + m->data_len, grow, p, d)
+			    : lb_apply_rest(env, start, start + m->data_len, grow, p, d))) {
 		ret->ifindex[ret->send_n] = d->link->ifindex;
 		ret->send[ret->send_n++] = m;
 	} else if (d->verdict == LB_PASS) {
 		ret->kernel[ret->kernel_n++] = m;
+	} else if (d->verdict == LB_ANSWER) {
+		ret->back[ret->back_n++] = m;
 	} else {
 		dropped->pkts[dropped->n++] = m;
 	}
 }
 
-void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct walk_result *ret)
+// The first packets of @n that can go through the stages together. Returns how many.
+static unsigned int walk_run(struct lb_env *env, struct rte_mbuf **pkts, unsigned int n,
+			     struct walk_result *ret, struct dropped *dropped)
 {
-	struct dropped dropped = {.n = 0};
 	struct burst b;
 
-	b.env = &w->env;
+	b.env = env;
 	b.services.n = b.slots.n = b.entries.n = b.backends.n = b.links.n = 0;
 	b.reverses.n = b.replies.n = 0;
-	ret->send_n = ret->kernel_n = 0;
-	for (unsigned int i = 0; i < n; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
-	stage_start(&b, pkts, n);
+	n = stage_start(&b, pkts, n);
 	stage_service(&b);
 	stage_slot(&b);
 	stage_entry(&b);
@@ -309,8 +378,20 @@ void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct w
 	stage_reverse(&b);
 	stage_reply(&b);
 	for (unsigned int i = 0; i < n; i++)
-		end_packet(b.env, b.lanes[i].mbuf, &b.lanes[i].packet, &b.lanes[i].decision, ret,
-			   &dropped);
+		end_packet(env, b.lanes[i].mbuf, b.lanes[i].is_plain, &b.lanes[i].packet,
+			   &b.lanes[i].decision, ret, dropped);
+	return n;
+}
+
+void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct walk_result *ret)
+{
+	struct dropped dropped = {.n = 0};
+
+	ret->send_n = ret->kernel_n = ret->back_n = 0;
+	for (unsigned int i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+	for (unsigned int i = 0; i < n;)
+		i += walk_run(&w->env, pkts + i, n - i, ret, &dropped);
 	rte_pktmbuf_free_bulk(dropped.pkts, dropped.n);
 }
 
@@ -318,7 +399,7 @@ void walk_plain(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct w
 {
 	struct dropped dropped = {.n = 0};
 
-	ret->send_n = ret->kernel_n = 0;
+	ret->send_n = ret->kernel_n = ret->back_n = 0;
 	for (unsigned int i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (unsigned int i = 0; i < n; i++) {
@@ -328,7 +409,7 @@ void walk_plain(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct w
 
 		find_frame(pkts[i], &start, &end);
 		lb_decide(&w->env, start, end, pkts[i]->pkt_len, &p, &d);
-		end_packet(&w->env, pkts[i], &p, &d, ret, &dropped);
+		end_packet(&w->env, pkts[i], 0, &p, &d, ret, &dropped);
 	}
 	rte_pktmbuf_free_bulk(dropped.pkts, dropped.n);
 }

@@ -24,6 +24,8 @@ struct walk_result {
 	struct rte_mbuf *send[WALK_BURST_MAX];
 	__u32 ifindex[WALK_BURST_MAX];		 // of send[i]: where it leaves
 	struct rte_mbuf *kernel[WALK_BURST_MAX]; // the kernel's, unchanged
+	unsigned int back_n;
+	struct rte_mbuf *back[WALK_BURST_MAX]; // answers: out of the port that they came in by
 };
 
 // Takes @n (at most WALK_BURST_MAX) packets through the walk, stage by stage. They belong to it:

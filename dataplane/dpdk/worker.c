@@ -128,6 +128,8 @@ static unsigned int receive(struct worker *w, const struct queue *q)
 	w->walk.env.now_s = now_s(w);
 	walk_burst(&w->walk, pkts, n, &result);
 	send_all(w, &result);
+	for (unsigned int i = 0; i < result.back_n; i++)
+		put(w, q->port, result.back[i]);
 	give_to_kernel(w, p, result.kernel, result.kernel_n);
 	return n;
 }

@@ -10,6 +10,8 @@
 
 #include "dataplane/core/tables.h"
 
+#define LB_CALLED static __noinline
+
 static __always_inline __u64 lb_load64(const __u64 *p)
 {
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);

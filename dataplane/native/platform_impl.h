@@ -25,6 +25,8 @@ struct lb_env {
 	bool is_private;
 	struct lb_slot_time_line slot_time_copy;
 	struct lb_entry_line entry_copy;
+	struct lb_entry_line fragment_copy;
+	struct lb_limit_line limit_copy;
 	struct lb_service_counters service_copy;
 	struct lb_backend_counters backend_copy;
 	struct lb_reason_line reason_copy;
@@ -93,6 +95,20 @@ static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, _
 	if (i > env->tables->meta->connection_mask)
 		return NULL;
 	return LB_NATIVE_ROW(env, &env->tables->connections[i], &env->entry_copy);
+}
+
+static __always_inline struct lb_entry_line *lb_fragment_line(struct lb_env *env, __u32 i)
+{
+	if (i > env->tables->meta->fragment_mask)
+		return NULL;
+	return LB_NATIVE_ROW(env, &env->tables->fragments[i], &env->fragment_copy);
+}
+
+static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
+{
+	if (env->cpu >= env->tables->meta->cpu_n)
+		return NULL;
+	return LB_NATIVE_ROW(env, &env->tables->limits[env->cpu], &env->limit_copy);
 }
 
 static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)

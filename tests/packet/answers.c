@@ -33,7 +33,9 @@ void answers_lookup(const struct lb_route_query *q, bool forwarding, struct lb_r
 	case 1:
 	case 5:
 		if (q->ip_len > LINK_MTU) {
-			ret->reason = LB_REASON_TOO_BIG;
+			// As the kernel says it, before it looks for a neighbour: the MTU alone.
+			ret->reason = LB_REASON_REPLY;
+			ret->link.mtu = LINK_MTU;
 		} else if (find_prefix(q) == 5) {
 			ret->reason = LB_REASON_ROUTE_NEIGHBOUR;
 		} else {

@@ -42,20 +42,32 @@ def ether(hop):
     return Ether(dst=hop.destination, src=hop.source)
 
 
-def to_backend(service, backend, packet):
-    """What a nat or l2 backend must receive of @packet: made anew, checksums by scapy."""
-    out = Ether(bytes(packet))
-    out[0].dst, out[0].src = backend.hop.destination, backend.hop.source
-    layer = out[1]
+def ip_layer(frame):
+    return frame[IP] if IP in frame else frame[IPv6]
+
+
+def one_hop_less(layer):
     if layer.version == 4:
         layer.ttl -= 1
         del layer.chksum
     else:
         layer.hlim -= 1
+
+
+def l4_layer(frame):
+    return frame[Tcp] if Tcp in frame else frame[Udp] if Udp in frame else None
+
+
+def to_backend(service, backend, packet):
+    """What a nat or l2 backend must receive of @packet: made anew, checksums by scapy."""
+    out = Ether(bytes(packet))
+    out[0].dst, out[0].src = backend.hop.destination, backend.hop.source
+    layer = ip_layer(out)
+    one_hop_less(layer)
     if service.mode == 1:
         layer.dst = backend.address
-        out[2].dport = backend.port
-        del out[2].chksum
+        l4_layer(out).dport = backend.port
+        del l4_layer(out).chksum
     return out
 
 
@@ -64,15 +76,11 @@ def to_client(service, packet, hop=None):
     out = Ether(bytes(packet))
     hop = hop or HOPS["gateway"]
     out[0].dst, out[0].src = hop.destination, hop.source
-    layer = out[1]
+    layer = ip_layer(out)
     layer.src = service.vip
-    if layer.version == 4:
-        layer.ttl -= 1
-        del layer.chksum
-    else:
-        layer.hlim -= 1
-    out[2].sport = service.port
-    del out[2].chksum
+    one_hop_less(layer)
+    l4_layer(out).sport = service.port
+    del l4_layer(out).chksum
     return out
 
 
@@ -101,6 +109,12 @@ def dropped(sentence, packet, reason, service=None, setup=(), then=()):
     return case(sentence, packet, reason, None, 0, setup, [*counted, *then])
 
 
-__all__ = ["ETHER", "Ether", "ICMP", "IP", "IPv6", "PAYLOAD", "Raw", "Tcp", "Udp", "case",
+def answered(sentence, packet, reason, out, service=None, setup=(), then=()):
+    """Goes back where it came from, as @out. @service: whose it was, where that was known."""
+    counted = [f"count-service {service.row} 0 0 0 1"] if service else []
+    return case(sentence, packet, reason, out, 0, setup, [*counted, *then])
+
+
+__all__ = ["ETHER", "Ether", "answered", "ip_layer", "one_hop_less", "l4_layer", "ICMP", "IP", "IPv6", "PAYLOAD", "Raw", "Tcp", "Udp", "case",
            "count_backend", "dropped", "ether", "forwarded", "ip", "l4", "request", "to_backend",
            "to_client"]

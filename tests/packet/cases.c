@@ -22,7 +22,7 @@ struct filling {
 	char *words;	  // what is left of the line
 };
 
-static _Noreturn void die(const char *line, const char *why)
+_Noreturn void cases_die(const char *line, const char *why)
 {
 	fprintf(stderr, "cases.txt: %s: %.100s\n", why, line);
 	exit(1);
@@ -35,7 +35,7 @@ static char *next_word(struct filling *f)
 	char *word = strsep(&f->words, " ");
 
 	if (!word || !*word)
-		die(f->line, "a word is missing");
+		cases_die(f->line, "a word is missing");
 	return word;
 }
 
@@ -45,7 +45,7 @@ static uint64_t next_number(struct filling *f)
 	uint64_t n = strtoull(word, &end, 0);
 
 	if (*end)
-		die(f->line, "no number");
+		cases_die(f->line, "no number");
 	return n;
 }
 
@@ -60,17 +60,17 @@ static size_t next_bytes(struct filling *f, uint8_t *ret, size_t ret_max)
 	size_t n = strlen(word) / 2;
 
 	if (n > ret_max)
-		die(f->line, "too many bytes");
+		cases_die(f->line, "too many bytes");
 	for (size_t i = 0; i < n; i++)
 		if (sscanf(word + 2 * i, "%2hhx", &ret[i]) != 1)
-			die(f->line, "no bytes");
+			cases_die(f->line, "no bytes");
 	return n;
 }
 
 static void next_address(struct filling *f, struct lb_address *ret)
 {
 	if (next_bytes(f, ret->bytes, 16) != 16)
-		die(f->line, "an address has 16 bytes");
+		cases_die(f->line, "an address has 16 bytes");
 }
 
 // ---- rows ----
@@ -179,6 +179,46 @@ static void put_entry(struct filling *f)
 	entry->word = next_number(f);
 }
 
+// As put_entry().
+static void put_fragment(struct filling *f)
+{
+	uint64_t line = next_number(f) & f->t->meta->fragment_mask;
+	struct lb_entry *entry = &f->t->fragments[line].entries[next_number(f)];
+
+	entry->fingerprint = next_number(f);
+	entry->word = next_number(f);
+}
+
+// The flags of a service's row, which is there.
+static void put_flags(struct filling *f)
+{
+	struct lb_service *s = &f->t->services[next_number(f)];
+
+	s->flags = (uint32_t)next_number(f);
+}
+
+// RATE: so many a second.
+static void put_rate(struct filling *f)
+{
+	uint64_t rate = next_number(f) % LB_RATE_MAX;
+
+	f->t->meta->rates[rate] = (uint32_t)next_number(f);
+}
+
+// RATE SECOND: so many passed in it.
+static void put_limit(struct filling *f)
+{
+	struct lb_limit *limit = &f->t->limits[f->cpu].limits[next_number(f) % LB_RATE_MAX];
+
+	limit->second = (uint32_t)next_number(f);
+	limit->pkts = (uint32_t)next_number(f);
+}
+
+static void put_gue_port(struct filling *f)
+{
+	f->t->meta->gue_port = next_port(f);
+}
+
 // The entry of a key, or a free one at least @at lines behind the key's first line.
 static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint32_t mask, bool far)
 {
@@ -207,7 +247,7 @@ static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint
 			return;
 		}
 	}
-	die(f->line, "the index is full");
+	cases_die(f->line, "the index is full");
 }
 
 // Says of an address that it may be a VIP, whether it is one or not.
@@ -272,7 +312,7 @@ static enum lb_reason next_reason(struct filling *f)
 	for (int i = 0; i < LB_REASON_N; i++)
 		if (strcmp(labels[i], word) == 0)
 			return i;
-	die(f->line, "no such reason");
+	cases_die(f->line, "no such reason");
 }
 
 static void put_answer(struct filling *f)
@@ -341,6 +381,11 @@ static const struct {
 	{"slots", put_slots},
 	{"time", put_time},
 	{"entry", put_entry},
+	{"fragment", put_fragment},
+	{"flags", put_flags},
+	{"rate", put_rate},
+	{"limit", put_limit},
+	{"gue-port", put_gue_port},
 	{"index", put_index},
 	{"index-far", put_index_far},
 	{"filter", put_filter},
@@ -374,7 +419,7 @@ static void put_line(struct filling *f, const char *line, bool is_after)
 			goto out;
 		}
 	}
-	die(line, "no such verb");
+	cases_die(line, "no such verb");
 out:
 	free(copy);
 }
@@ -392,6 +437,7 @@ void cases_size(uint32_t cpu_n, struct lb_meta *ret)
 		.service_mask = 63,
 		.reverse_mask = 63,
 		.connection_mask = 255,
+		.fragment_mask = 15,
 	};
 }
 
@@ -417,52 +463,4 @@ void cases_fill(const struct cases *c, const struct packet_case *pc, bool is_aft
 
 		t->reason_counters[line].pkts[ret->reason % LB_REASONS_PER_LINE]++;
 	}
-}
-
-// ---- the file ----
-
-static char *read_file(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char *text = NULL;
-	size_t room = 0;
-
-	if (!file || getdelim(&text, &room, '\0', file) <= 0)
-		die(path, "cannot be read");
-	fclose(file);
-	return text;
-}
-
-void cases_read(const char *path, struct cases *ret)
-{
-	struct packet_case *pc = NULL;
-	int number = 0;
-	char *rest;
-
-	*ret = (struct cases){.text = read_file(path)};
-	rest = ret->text;
-	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
-		number++;
-		if (*line == '\0' || *line == '#')
-			continue;
-		if (strncmp(line, "case ", 5) == 0) {
-			ret->all = realloc(ret->all, (ret->n + 1) * sizeof(*ret->all));
-			pc = &ret->all[ret->n++];
-			*pc = (struct packet_case){.sentence = line + 5, .line = number};
-		} else if (!pc) {
-			if (ret->world_n == sizeof(ret->world) / sizeof(ret->world[0]))
-				die(line, "the world is too big");
-			ret->world[ret->world_n++] = line;
-		} else {
-			if (pc->lines_n == CASE_LINES_MAX)
-				die(line, "the case is too long");
-			pc->lines[pc->lines_n++] = line;
-		}
-	}
-}
-
-void cases_free(struct cases *c)
-{
-	free(c->all);
-	free(c->text);
 }

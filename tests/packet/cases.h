@@ -44,6 +44,8 @@ struct case_facts {
 // Ends the process with a sentence where @path cannot be read.
 void cases_read(const char *path, struct cases *ret);
 void cases_free(struct cases *c);
+// Ends the process: @line is no line of cases.txt.
+_Noreturn void cases_die(const char *line, const char *why);
 // The sizes that every case's tables have.
 void cases_size(uint32_t cpu_n, struct lb_meta *ret);
 // Empties @t and fills it with the world's rows and the case's. @cpu: whose rows `then` counts in.

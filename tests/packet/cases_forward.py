@@ -1,30 +1,60 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Cases: packets that go to a backend, in each mode, and how their bytes change.
-from case import (ETHER, Ether, IP, IPv6, PAYLOAD, Raw, ether, forwarded, ip, l4, request,
+from case import (ETHER, Ether, IP, IPv6, PAYLOAD, Raw, Udp, ether, forwarded, ip, l4, request,
                   to_backend)
-from world import CLIENT, IPIP, NONE, SERVICES, TCP, UDP
+from world import CLIENT, GUE, IPIP, NONE, SERVICES, TCP, UDP
+
+from scapy.layers.l2 import Dot1Q
 
 NAMES = {TCP: "TCP", UDP: "UDP"}
 
 
 def encapsulated(service, backend, packet, flow):
-    """The tunnel's packet to @backend: the inner one is as it came."""
-    inner = Ether(bytes(packet))[1]
+    """The tunnel's packet to @backend: the inner one is as it came, tags stay in front."""
+    frame = Ether(bytes(packet))
+    inner = frame[IP] if IP in frame else frame[IPv6]
     tos = inner.tos if inner.version == 4 else inner.tc
+    gue = service.mode == GUE
+    protocol = 17 if gue else 4 if inner.version == 4 else 41
     if backend.family == 4:
         outer = IP(src=f"192.0.2.{64 + (flow >> 24 & 0x3f)}", dst=backend.address, ttl=64, id=0,
-                   flags="DF", tos=tos, proto=4 if inner.version == 4 else 41)
+                   flags="DF", tos=tos, proto=protocol)
     else:
         low = flow.to_bytes(8, "little").hex()
         host = ":".join(low[i:i + 4] for i in range(0, 16, 4))
         outer = IPv6(src=f"2001:db8:7:0:{host}", dst=backend.address, hlim=64, tc=tos,
-                     fl=flow & 0xfffff, nh=4 if inner.version == 4 else 41)
-    return ether(backend.hop) / outer / Raw(bytes(inner))
+                     fl=flow & 0xfffff, nh=protocol)
+    if gue:
+        outer /= Udp(sport=0xc000 | flow & 0x3fff, dport=6080, chksum=0)
+    return retagged(frame, backend.hop) / outer / Raw(inner_bytes(packet, inner))
+
+
+def inner_bytes(packet, inner):
+    """Of the IP packet alone, without padding, as it came."""
+    raw = bytes(packet)
+    length = inner.len if inner.version == 4 else 40 + inner.plen
+    at = 14
+    while raw[at - 2:at] in (b"\x81\x00", b"\x88\xa8"):
+        at += 4
+    return raw[at:at + length]
+
+
+def retagged(frame, hop):
+    """Ethernet to @hop with the tags of @frame."""
+    out, layer = ether(hop), frame.payload
+    if isinstance(layer, Dot1Q):
+        out.type = frame.type
+    while isinstance(layer, Dot1Q):
+        out /= Dot1Q(vlan=layer.vlan, prio=layer.prio)
+        layer = layer.payload
+        if isinstance(layer, Dot1Q):
+            out.lastlayer().type = 0x8100
+    return out
 
 
 def expected(service, packet, backend, source_port=40000):
-    if service.mode != IPIP:
+    if service.mode not in (IPIP, GUE):
         return to_backend(service, backend, packet)
     flow = service.hash(CLIENT[service.family], source_port)
     return encapsulated(service, backend, packet, flow)
@@ -37,7 +67,8 @@ def every_mode():
             continue
         name, family, protocol = key
         packet = request(service)
-        what = {"cross": f"ipip, the outer header of the other family (IPv{10 - family})"}
+        other = f"the outer header of the other family (IPv{10 - family})"
+        what = {"cross": f"ipip, {other}", "crossgue": f"gue, {other}"}
         out += forwarded(f"{NAMES[protocol]} over IPv{family} in {what.get(name, name)}",
                          packet, service.a, expected(service, packet, service.a))
     return out

@@ -41,10 +41,6 @@ def by_mirrored_routes():
         out += replied(f"a reply to a client of whom the filter says that it may be a VIP {v}",
                        reply(tcp.a), tcp.a, setup=[f"filter {address(CLIENT[family])}"])
         out += replied(f"a backend's RST {v}", reply(tcp.a, flags="RA"), tcp.a, rst=1)
-        out += lost(f"a reply with TTL 1 {v}", reply(tcp.a, ttl=1), "ttl", tcp)
-        big = 1500 - (40 if family == 4 else 60) + 1
-        out += lost(f"a reply one byte longer than the MTU {v}",
-                    reply(tcp.a, payload=bytes(big)), "too_big", tcp)
         host = "10.1.0.200" if family == 4 else "fd00:1::200"
         out += case(f"from a backend to a `direct` prefix {v}", reply(tcp.a, host), "direct")
         out += case(f"from another port of a backend: no reply {v}",
@@ -96,11 +92,6 @@ def by_driver():
         v = f"(IPv{family})"
         out += replied(f"the kernel's route leads to a known neighbour {v}",
                        reply(tcp.a, client % 1), tcp.a, LINK, setup=[answer("reply", LINK)])
-        out += lost(f"the kernel's route, TTL 1 {v}", reply(tcp.a, client % 1, ttl=1), "ttl", tcp,
-                    setup=[answer("reply", LINK)])
-        out += lost(f"too big for the kernel's route {v}",
-                    reply(tcp.a, client % 1, payload=bytes(1400)), "too_big", tcp,
-                    setup=[answer("too_big")])
         for third, kind in ((2, "blackhole"), (3, "unreachable"), (4, "prohibit")):
             out += lost(f"the kernel's route is {kind} {v}", reply(tcp.a, client % third),
                         "route_refused", tcp, setup=[answer("route_refused")])

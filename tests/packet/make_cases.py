@@ -13,9 +13,12 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import cases_answer  # noqa: E402
 import cases_forward  # noqa: E402
+import cases_icmp  # noqa: E402
 import cases_refuse  # noqa: E402
 import cases_reply  # noqa: E402
+import cases_rest  # noqa: E402
 import cases_track  # noqa: E402
 from world import world_lines  # noqa: E402
 
@@ -26,7 +29,8 @@ HEAD = """\
 
 def render():
     lines = world_lines()
-    for module in (cases_forward, cases_refuse, cases_reply, cases_track):
+    for module in (cases_forward, cases_refuse, cases_reply, cases_track, cases_answer,
+                   cases_rest, cases_icmp):
         lines += module.lines()
     return HEAD + "\n".join(lines) + "\n"
 

@@ -7,7 +7,8 @@
 #include "tests/packet/cases.h"
 
 struct run_result {
-	enum lb_verdict verdict;
+	enum lb_verdict
+		verdict; // TRANSMIT for an answer too, on RUN_IFINDEX: the reason tells them apart
 	enum lb_reason reason; // LB_REASON_NONE: the executor cannot say; the counters do
 	uint8_t out[CASE_FRAME_MAX];
 	size_t out_len;	       // the frame as it is afterwards

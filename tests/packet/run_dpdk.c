@@ -139,6 +139,12 @@ static void find_result(const struct walk_result *walked, struct rte_mbuf *m,
 			ret->ifindex = walked->ifindex[i];
 			run_dpdk_read(m, ret);
 		}
+	for (unsigned int i = 0; i < walked->back_n; i++)
+		if (walked->back[i] == m) {
+			ret->verdict = LB_TRANSMIT;
+			ret->ifindex = RUN_IFINDEX;
+			run_dpdk_read(m, ret);
+		}
 	for (unsigned int i = 0; i < walked->kernel_n; i++)
 		if (walked->kernel[i] == m) {
 			ret->verdict = LB_PASS;
@@ -158,6 +164,7 @@ static void run(struct dpdk *d, struct rte_mbuf **pkts, size_t n, const struct c
 		find_result(&walked, pkts[i], &facts[i], &ret[i]);
 	rte_pktmbuf_free_bulk(walked.send, walked.send_n);
 	rte_pktmbuf_free_bulk(walked.kernel, walked.kernel_n);
+	rte_pktmbuf_free_bulk(walked.back, walked.back_n);
 	if (rte_mempool_avail_count(run_dpdk_pool) != RUN_MBUFS_N)
 		ret->complaint = "mbufs were lost";
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/tables.h"
+#include "dataplane/core/answer.h"
 #include "dataplane/core/apply.h"
 #include "dataplane/core/count.h"
 #include "tests/packet/run.h"
@@ -55,6 +56,32 @@ static bool are_tables_kept(void)
 	return same;
 }
 
+// What a driver does with the verdict. Leaves the frame's start in @start.
+static void carry_out(uint8_t **start, struct lb_packet *p, struct lb_decision *d,
+		      struct run_result *ret)
+{
+	uint32_t grow = d->verdict == LB_TRANSMIT ? lb_decision_grow(d) : 0;
+	struct lb_answer a = {0};
+
+	ret->verdict = d->verdict;
+	if (d->verdict == LB_TRANSMIT) {
+		*start -= grow;
+		ret->out_len += grow;
+		ret->ifindex = d->link->ifindex;
+		if (!lb_apply_rest(&env, *start, *start + ret->out_len, grow, p, d))
+			ret->complaint = "lb_apply_rest() refused";
+	} else if (d->verdict == LB_ANSWER) {
+		lb_answer_of(p, d->reason, lb_answer_mtu(p, d), d->is_reply ? &d->row->vip : NULL,
+			     &a);
+		*start -= a.grow;
+		ret->out_len = a.len;
+		ret->verdict = LB_TRANSMIT;
+		ret->ifindex = RUN_IFINDEX;
+		if (!lb_answer_write(*start, *start + a.len, &a))
+			ret->complaint = "lb_answer_write() refused";
+	}
+}
+
 static void native_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
 {
 	// On the heap, and just as long: ASan sees a read beyond the end. Even, not more.
@@ -82,16 +109,7 @@ static void native_run(const struct case_facts *facts, uint32_t cpu, struct run_
 		ret->complaint = "a private walk decided otherwise";
 	lb_count(&env, &packet, &d);
 	ret->out_len = facts->in_len;
-	if (d.verdict == LB_TRANSMIT) {
-		uint32_t grow = lb_decision_grow(&d);
-
-		start -= grow;
-		ret->out_len += grow;
-		ret->ifindex = d.link->ifindex;
-		if (!lb_apply(&env, start, start + ret->out_len, grow, &packet, &d))
-			ret->complaint = "lb_apply() refused";
-	}
-	ret->verdict = d.verdict;
+	carry_out(&start, &packet, &d, ret);
 	ret->reason = d.reason;
 	memcpy(ret->out, start, ret->out_len);
 	free(room);

@@ -11,7 +11,7 @@ M64 = (1 << 64) - 1
 
 TCP, UDP = 6, 17
 ADAPTIVE, ALWAYS, NONE = 1, 2, 3
-NAT, L2, IPIP = 1, 2, 3
+NAT, L2, IPIP, GUE = 1, 2, 3, 4
 FREE, LIVE, RETIRED = 0, 1, 2
 DOWN, RESET = 1, 2
 EMBRYONIC, ESTABLISHED, CLOSING = 1, 2, 3
@@ -91,6 +91,24 @@ def slot_word(current, settled, lookup=0):
 
 def entry_word(backend, slot, state, time_s):
     return backend | slot << 15 | state << 39 | (time_s & 0x7FFFFF) << 41
+
+
+def fragment_line(key, backend, flow, reply=0, at=0, age=0):
+    """What is remembered of a first fragment: @key is its packet's hash, @flow its flow's."""
+    word = entry_word(backend, (flow & 0x7FFFFF) << 1 | reply, ESTABLISHED, NOW - age)
+    return f"fragment {key:#x} {at} {key:#x} {word:#x}"
+
+
+def fragment_hash(source, destination, identification, protocol):
+    """IPv4 has 16 bits of identification, IPv6 32; they stand where ports would."""
+    if ":" in source:
+        return flow_hash(source, destination, identification >> 16, identification & 0xffff, 44)
+    return flow_hash(source, destination, identification, 0, protocol)
+
+
+def spread(flow):
+    """What varies a tunnel of a fragmented packet, made of what is remembered of its flow."""
+    return (flow & 0x7FFFFF) * 0x9E3779B97F4A7C15 & M64
 
 
 def mac(n):
@@ -176,7 +194,9 @@ def make_services():
     kinds = [("nat", NAT, 10, "10.1.0.%d", "fd00:1::%d", "nat"),
              ("l2", L2, 20, "10.2.0.%d", "fd00:2::%d", "same"),
              ("ipip", IPIP, 30, "10.3.0.%d", "fd00:3::%d", "tunnel"),
-             ("cross", IPIP, 40, "fd00:3::%d", "10.3.0.%d", "tunnel")]
+             ("cross", IPIP, 40, "fd00:3::%d", "10.3.0.%d", "tunnel"),
+             ("gue", GUE, 70, "10.3.0.%d", "fd00:3::%d", "tunnel"),
+             ("crossgue", GUE, 80, "fd00:3::%d", "10.3.0.%d", "tunnel")]
     for name, mode, host, at4, at6, hop in kinds:
         for family, vip, at in ((4, f"203.0.113.{host}", at4), (6, f"2001:db8:53::{host}", at6)):
             for protocol, port, tracking in ((TCP, 80, ADAPTIVE), (UDP, 53, NONE)):
@@ -209,7 +229,7 @@ def prefix_line(prefix, kind, hop=0):
 def world_lines():
     lines = [f"now {NOW}", f"key {KEY[0]:#x} {KEY[1]:#x} {' '.join(map(hex, FLOW_KEYS))}",
              f"source4 {address('192.0.2.64')} {bytes(15).hex()}3f",
-             f"source6 {address('2001:db8:7::')} {bytes(8).hex()}{'ff' * 8}"]
+             f"source6 {address('2001:db8:7::')} {bytes(8).hex()}{'ff' * 8}", "gue-port 6080"]
     lines += [hop.line() for hop in HOPS.values()]
     for service in SERVICES.values():
         lines += service.lines()

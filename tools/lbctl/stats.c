@@ -138,18 +138,20 @@ int command_stats(const struct lbctl *l, const struct args *a)
 static int print_drops(const json_t *now, const json_t *before, bool is_all)
 {
 	static const struct column columns[] = {
-		{"REASON"}, {"PACKETS", .is_right = true}, {"MEANING"}};
+		{"REASON"}, {"VERDICT"}, {"PACKETS", .is_right = true}, {"MEANING"}};
 	static const struct column with_rate[] = {{"REASON"},
+						  {"VERDICT"},
 						  {"PACKETS", .is_right = true},
 						  {"PACKETS/s", .is_right = true},
 						  {"MEANING"}};
-	struct libscols_table *t = show_table_new(before ? with_rate : columns, before ? 4 : 3);
+	struct libscols_table *t = show_table_new(before ? with_rate : columns, before ? 5 : 4);
 	double seconds = seconds_between(now, before);
 	json_t *item;
 	size_t i, shown_n = 0;
 
 	json_array_foreach (json_object_get(now, "reasons"), i, item) {
 		const char *reason = json_text(item, "reason"),
+			   *verdict = json_text(item, "verdict"),
 			   *meaning = json_text(item, "meaning");
 		const json_t *old = find(json_object_get(before, "reasons"), "reason", reason);
 		double packets = json_number(item, "packets");
@@ -161,9 +163,9 @@ static int print_drops(const json_t *now, const json_t *before, bool is_all)
 		show_whole((int64_t)packets, count);
 		show_rate((packets - json_number(old, "packets")) / seconds, rate);
 		if (before)
-			show_table_add(t, (const char *[]){reason, count, rate, meaning});
+			show_table_add(t, (const char *[]){reason, verdict, count, rate, meaning});
 		else
-			show_table_add(t, (const char *[]){reason, count, meaning});
+			show_table_add(t, (const char *[]){reason, verdict, count, meaning});
 	}
 	if (shown_n)
 		return show_table_print(t);

@@ -116,12 +116,12 @@ static void print_services(const json_t *answer)
 
 static void print_traffic(const json_t *answer)
 {
-	static const char *const kinds[] = {"forwarded", "passed", "dropped"};
+	static const char *const kinds[] = {"forwarded", "answered", "passed", "dropped"};
 	const json_t *rates = json_object_get(answer, "packets_per_second");
 	const json_t *totals = json_object_get(answer, "packets");
 
 	printf("packets/s   ");
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		char rate[SHOW_MAX];
 
 		printf("%s%s %s", i ? ", " : "",

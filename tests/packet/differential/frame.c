@@ -6,7 +6,7 @@
 // that has its rules, are frequent.
 #include <string.h>
 
-#include "dataplane/core/packet.h"
+#include "dataplane/core/parse.h"
 #include "tests/packet/answers.h"
 #include "tests/packet/differential/world.h"
 
@@ -21,8 +21,9 @@ struct shape {
 	uint8_t ttl;
 	uint16_t fragment;     // IPv4, host order
 	uint8_t ipv4_words;    // of options
-	uint8_t extensions[3]; // IPv6: next headers, up to the first 0xff
+	uint8_t extensions[7]; // IPv6: next headers, up to the first 0xff
 	uint32_t payload_bytes;
+	const struct shape *quoted; // an ICMP error's; NULL: none
 };
 
 static void put16(uint8_t *at, uint32_t value)
@@ -46,11 +47,33 @@ static uint16_t make_checksum(struct random *r)
 
 // ---- from a shape to bytes ----
 
+static size_t put_ipv4(struct random *r, const struct shape *s, uint8_t *at);
+static size_t put_ipv6(struct random *r, const struct shape *s, uint8_t *at);
+
+// With as much of what it quotes as chance has it.
+static size_t put_icmp_error(struct random *r, const struct shape *s, uint8_t *at)
+{
+	static const uint8_t types4[] = {3, 11, 12}, types6[] = {1, 2, 3, 4};
+	const struct shape *q = s->quoted;
+	size_t len;
+
+	put_random(r, at, LB_ICMP_LEN);
+	at[0] = s->family == 4 ? RANDOM_OF(r, types4) : RANDOM_OF(r, types6);
+	len = q->family == 4 ? put_ipv4(r, q, at + LB_ICMP_LEN) : put_ipv6(r, q, at + LB_ICMP_LEN);
+	if (random_is(r, 30))
+		len = random_below(r, (uint32_t)len + 1);
+	return LB_ICMP_LEN + len;
+}
+
 static size_t put_l4(struct random *r, const struct shape *s, uint8_t *at)
 {
 	size_t header_bytes = s->protocol == LB_IP_TCP ? LB_TCP_LEN : LB_UDP_LEN;
 
+	if (s->quoted)
+		return put_icmp_error(r, s, at);
 	put_random(r, at, header_bytes + s->payload_bytes);
+	if (s->protocol == LB_IP_ICMP || s->protocol == LB_IP_ICMPV6)
+		at[0] = random_is(r, 60) ? (s->protocol == LB_IP_ICMP ? 8 : 128) : at[0];
 	if (s->protocol != LB_IP_TCP && s->protocol != LB_IP_UDP)
 		return header_bytes + s->payload_bytes;
 	put16(at, s->source_port);
@@ -76,6 +99,7 @@ static size_t put_ipv4(struct random *r, const struct shape *s, uint8_t *at)
 	put_random(r, at, header_bytes);
 	at[0] = (uint8_t)(0x45 + s->ipv4_words);
 	put16(at + 6, s->fragment);
+	put16(at + 4, random_below(r, 3)); // few, so that fragments find their first one
 	at[8] = s->ttl;
 	at[9] = s->protocol;
 	put16(at + 10, make_checksum(r));
@@ -84,6 +108,16 @@ static size_t put_ipv4(struct random *r, const struct shape *s, uint8_t *at)
 	len = header_bytes + put_l4(r, s, at + header_bytes);
 	put16(at + 2, (uint32_t)len);
 	return len;
+}
+
+// A fragment header: whole, first, in the middle, last.
+static void put_fragment(struct random *r, uint8_t *at)
+{
+	static const uint16_t offsets[] = {0, 1, 1, 800 | 1, 1600};
+
+	put16(at + 2, RANDOM_OF(r, offsets));
+	memset(at + 4, 0, 3);
+	at[7] = (uint8_t)random_below(r, 3);
 }
 
 static size_t put_ipv6(struct random *r, const struct shape *s, uint8_t *at)
@@ -101,6 +135,10 @@ static size_t put_ipv6(struct random *r, const struct shape *s, uint8_t *at)
 		next = at + len;
 		put_random(r, next, 8);
 		next[1] = 0; // it has eight bytes
+		if (s->extensions[i] == LB_IP_FRAGMENT)
+			put_fragment(r, next);
+		if (s->extensions[i] == LB_IP_ROUTING && random_is(r, 80))
+			next[3] = 0;
 		len += 8;
 	}
 	*next = s->protocol;
@@ -112,6 +150,7 @@ static size_t put_ipv6(struct random *r, const struct shape *s, uint8_t *at)
 static size_t put_frame(struct random *r, const struct shape *s, uint8_t *at)
 {
 	put_random(r, at, 12);
+	at[0] &= random_is(r, 95) ? 0xfe : 0xff;
 	put16(at + 12, s->family == 4 ? 0x0800 : 0x86dd);
 	return LB_ETH_LEN +
 	       (s->family == 4 ? put_ipv4(r, s, at + LB_ETH_LEN) : put_ipv6(r, s, at + LB_ETH_LEN));
@@ -159,8 +198,10 @@ static void make_rest(struct world *w, struct shape *s)
 					     LB_IP_ROUTING,
 					     LB_IP_FRAGMENT,
 					     LB_IP_DESTINATION,
+					     LB_IP_FRAGMENT,
+					     LB_IP_DESTINATION,
 					     LB_IP_AH,
-					     LB_IP_MOBILITY,
+					     135,
 					     50};
 	struct random *r = &w->random;
 
@@ -169,7 +210,7 @@ static void make_rest(struct world *w, struct shape *s)
 	s->fragment = random_is(r, 90) ? 0x4000 : RANDOM_OF(r, fragments);
 	s->ipv4_words = random_is(r, 95) ? 0 : (uint8_t)random_below(r, 11);
 	memset(s->extensions, 0xff, sizeof(s->extensions));
-	for (size_t i = 0; i < sizeof(s->extensions) && random_is(r, 6); i++)
+	for (size_t i = 0; i < sizeof(s->extensions) && random_is(r, i ? 50 : 12); i++)
 		s->extensions[i] = RANDOM_OF(r, extensions);
 	s->payload_bytes = make_payload(r, s->family, s->protocol);
 }
@@ -223,15 +264,52 @@ static void make_other(struct world *w, struct shape *s)
 	s->destination_port = (uint16_t)random_next(&w->random);
 }
 
+static void swap_ends(struct shape *s)
+{
+	struct lb_address source = s->source;
+	uint16_t port = s->source_port;
+
+	s->source = s->destination;
+	s->source_port = s->destination_port;
+	s->destination = source;
+	s->destination_port = port;
+}
+
+// An ICMP error about what a VIP sent to a client, or a client to a backend: to whom the quoted
+// packet came from, mostly.
+static void make_error(struct world *w, struct shape *s, struct shape *quoted)
+{
+	struct random *r = &w->random;
+
+	if (random_is(r, 60))
+		make_request(w, quoted);
+	else
+		make_reply(w, quoted);
+	swap_ends(quoted);
+	quoted->family = world_family(&quoted->destination);
+	make_rest(w, quoted);
+	quoted->payload_bytes = random_below(r, 200);
+	s->source = random_is(r, 50)
+			    ? quoted->destination
+			    : w->clients[quoted->family == 6][random_below(r, WORLD_CLIENTS)];
+	s->destination = random_is(r, 95)
+				 ? quoted->source
+				 : w->clients[quoted->family == 6][random_below(r, WORLD_CLIENTS)];
+	s->protocol = quoted->family == 4 ? LB_IP_ICMP : LB_IP_ICMPV6;
+	s->quoted = quoted;
+}
+
 static size_t make_sound(struct world *w, uint8_t *frame)
 {
 	uint32_t dice = random_below(&w->random, 100);
-	struct shape s = {0};
+	struct shape s = {0}, quoted = {0};
 
-	if (dice < 65)
+	if (dice < 55)
 		make_request(w, &s);
-	else if (dice < 88)
+	else if (dice < 75)
 		make_reply(w, &s);
+	else if (dice < 88)
+		make_error(w, &s, &quoted);
 	else
 		make_other(w, &s);
 	s.family = world_family(&s.destination);
@@ -286,18 +364,16 @@ static size_t damage(struct random *r, uint8_t *frame, size_t len)
 	}
 }
 
+// What the routes say of the packet, were it a reply: of its destination and length.
 static void ask_answers(const struct world *w, struct case_facts *facts)
 {
-	const uint8_t *ip = facts->in + LB_ETH_LEN;
-	struct lb_route_query q = {.family = ip[-2] == 0x86 ? 6 : 4};
+	struct lb_route_query q = {0};
+	struct lb_packet p;
 
-	if (q.family == 4) {
-		memcpy(&q.destination.words[3], ip + 16, 4);
-		q.ip_len = (uint16_t)(ip[2] << 8 | ip[3]);
-	} else {
-		memcpy(&q.destination, ip + 24, 16);
-		q.ip_len = (uint16_t)(LB_IPV6_LEN + (ip[4] << 8 | ip[5]));
-	}
+	lb_parse(facts->in, facts->in + facts->in_len, (uint32_t)facts->in_len, &p);
+	q.family = p.family;
+	q.destination = p.destination;
+	q.ip_len = (uint16_t)p.ip_len;
 	answers_lookup(&q, w->forwarding, &facts->answer);
 }
 
@@ -308,6 +384,8 @@ void frame_make(struct world *w, struct case_facts *ret)
 
 	memset(ret->in, 0, sizeof(ret->in));
 	len = make_sound(w, ret->in);
+	for (int i = 0; i < 3 && random_is(r, 10); i++)
+		len = put_tag(r, ret->in, len);
 	if (random_is(r, 30))
 		for (uint32_t i = random_below(r, 3); i < 3 && len > 40; i++)
 			len = damage(r, ret->in, len);

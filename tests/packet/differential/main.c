@@ -18,7 +18,7 @@
 #include <time.h>
 
 #include "control/tables.h"
-#include "dataplane/core/decide.h"
+#include "dataplane/core/decide_rest.h"
 #include "tests/packet/differential/world.h"
 #include "tests/packet/run.h"
 
@@ -234,7 +234,7 @@ static bool run_all(void)
 
 		if (left == WORLD_PKTS)
 			start_world(number / WORLD_PKTS);
-		n = 1 + random_below(&run.world.random, BURST_MAX);
+		n = run.world.has_rates ? 1 : 1 + random_below(&run.world.random, BURST_MAX);
 		n = n < left ? n : left;
 		if (!run_burst(n, number))
 			return false;

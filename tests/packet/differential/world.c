@@ -29,6 +29,7 @@ void world_size(uint32_t cpu_n, struct lb_meta *ret)
 		.service_mask = 63,
 		.reverse_mask = 63,
 		.connection_mask = 63,
+		.fragment_mask = 15,
 	};
 }
 
@@ -76,6 +77,10 @@ static void fill_meta(struct world *w)
 	for (size_t i = 0; i < LB_FLOW_KEYS; i++)
 		m->flow_keys[i] = random_next(&w->random);
 	m->route_set = random_below(&w->random, 2);
+	w->has_rates = random_is(&w->random, 40);
+	for (size_t i = 0; i < LB_RATE_N && w->has_rates; i++)
+		m->rates[i] = random_is(&w->random, 50) ? 0 : 1 + random_below(&w->random, 100);
+	m->gue_port = LB_BE16(6080);
 	set_ipv4(&m->source4.address, 0x0a090000);
 	set_ipv6(&m->source6.address, 7, 0);
 	m->source4.is_set = m->source6.is_set = 1;
@@ -202,8 +207,8 @@ static void fill_vips(struct world *w)
 
 static void fill_backend(struct world *w, uint32_t row, const struct world_service *s)
 {
-	static const uint8_t modes[] = {LB_MODE_NAT, LB_MODE_NAT, LB_MODE_L2, LB_MODE_IPIP,
-					LB_MODE_IPIP};
+	static const uint8_t modes[] = {LB_MODE_NAT,  LB_MODE_NAT, LB_MODE_L2, LB_MODE_IPIP,
+					LB_MODE_IPIP, LB_MODE_GUE, LB_MODE_GUE};
 	static const uint16_t flags[] = {0, 0, 0, LB_BACKEND_DOWN,
 					 LB_BACKEND_DOWN | LB_BACKEND_RESET};
 	struct lb_backend *b = &w->t->backends[row];
@@ -211,7 +216,7 @@ static void fill_backend(struct world *w, uint32_t row, const struct world_servi
 	b->mode = RANDOM_OF(&w->random, modes);
 	b->vip = w->vips[s->vip];
 	b->family = world_family(&b->vip);
-	if (b->mode == LB_MODE_IPIP && random_is(&w->random, 50))
+	if (b->mode >= LB_MODE_IPIP && random_is(&w->random, 50))
 		b->family = b->family == 4 ? 6 : 4;
 	if (b->family == 4)
 		set_ipv4(&b->address, 0x0a010000 | row);
@@ -269,6 +274,7 @@ static void fill_service(struct world *w, struct world_service *s, uint32_t *rin
 	row->idle_s = RANDOM_OF(&w->random, idles);
 	row->tracking = (uint8_t)(1 + random_below(&w->random, 3));
 	row->protocol = s->protocol;
+	row->flags = random_is(&w->random, 50) ? LB_SERVICE_REJECT : 0;
 	row->state = LB_ROW_LIVE;
 	for (uint32_t i = row->ring_offset; i < row->ring_offset + row->ring_len; i++)
 		if (i < SLOTS_N)

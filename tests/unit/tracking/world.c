@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "dataplane/core/count.h"
+#include "dataplane/core/decide_rest.h"
 
 static struct world *the_world; // for the hook in the core's driver
 
