@@ -167,6 +167,9 @@ void follow_set_sources(struct lbd *d)
 
 	set_source(d, 4, d->settings->has_source4, &d->settings->source4, &meta->source4);
 	set_source(d, 6, d->settings->has_source6, &d->settings->source6, &meta->source6);
+	meta->gue_port = htons(d->settings->gue_port);
+	for (int i = 0; i < LB_RATE_N; i++)
+		meta->rates[i] = d->settings->rates[i];
 }
 
 static bool has_source(const struct lbd *d, const struct lb_address *backend)

@@ -106,10 +106,9 @@ static int check_forwarding(const struct model_service *s, const char *path, str
 {
 	if (s->protocol != IPPROTO_TCP && s->protocol != IPPROTO_UDP)
 		return refuse(e, at(path, "protocol"), "must be tcp or udp");
-	if (s->mode == LB_MODE_GUE)
-		return refuse(e, at(path, "mode"), "gue is not available yet; use nat, l2 or ipip");
-	if (s->mode != LB_MODE_NAT && s->mode != LB_MODE_L2 && s->mode != LB_MODE_IPIP)
-		return refuse(e, at(path, "mode"), "must be nat, l2 or ipip");
+	if (s->mode != LB_MODE_NAT && s->mode != LB_MODE_L2 && s->mode != LB_MODE_IPIP &&
+	    s->mode != LB_MODE_GUE)
+		return refuse(e, at(path, "mode"), "must be nat, l2, ipip or gue");
 	if (s->mode == LB_MODE_NAT && !s->port)
 		return refuse(e, at(path, "port"),
 			      "any is not possible with nat, which rewrites ports; give a port, or "
@@ -221,7 +220,7 @@ static int check_backend(const struct model_service *s, size_t i, const char *pa
 			      text);
 	for (size_t j = 0; j < s->vips_n; j++)
 		is_vip_of_family |= address_is_ipv4(&s->vips[j]) == address_is_ipv4(&b->address);
-	if (!is_vip_of_family && s->mode != LB_MODE_IPIP)
+	if (!is_vip_of_family && s->mode != LB_MODE_IPIP && s->mode != LB_MODE_GUE)
 		return refuse(e, at(path, "backends[%zu].address", i),
 			      "%s is of IPv%d, and no VIP of the service is; only ipip carries one "
 			      "family in the other",

@@ -202,6 +202,7 @@ static int update_service(struct publisher *p, struct claim *c)
 		begin_checks(p, c->row);
 	s->has_check = has_check;
 	s->keeps = m->on_down == MODEL_KEEP;
+	s->rejects = m->on_empty == MODEL_REJECT;
 	service_set_tracking(p, c->row, m->tracking);
 	publish_store_32(p, &p->t->services[c->row].idle_s, m->idle_s);
 	return update_backends(p, c);

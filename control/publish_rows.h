@@ -38,6 +38,7 @@ struct pub_service {
 	uint8_t want_tracking;	// what the row shall say once stale entries are cleared
 	bool has_check;
 	bool keeps;	// on_down: keep
+	bool rejects;	// on_empty: reject
 	bool is_in_use; // from service_add() to service_retire()
 	bool is_wanted; // by the model
 	bool is_dirty;	// its ring must be looked through

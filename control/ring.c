@@ -110,10 +110,30 @@ void ring_set_dirty(struct publisher *p, uint32_t service)
 	p->dirty[p->dirty_n++] = service;
 }
 
+// Whether the service refuses while it has no live backend: once checks have judged each of its
+// own. Before that it is silent, so that a balancer that starts resets nobody.
+static void judge_service(struct publisher *p, uint32_t service)
+{
+	const struct pub_service *s = &p->services[service];
+	struct lb_service *row = &p->t->services[service];
+	uint32_t flags = s->rejects ? LB_SERVICE_REJECT : 0;
+
+	for (uint32_t i = s->first_backend; i && s->has_check; i = p->backends[i].next) {
+		const struct pub_backend *own = &p->backends[i];
+
+		if (backend_is_live(p, i) && own->is_wanted && own->wanted_state == MODEL_ENABLED &&
+		    own->health == HEALTH_UNKNOWN)
+			flags = 0;
+	}
+	if (s->is_in_use && row->flags != flags)
+		publish_store_32(p, &row->flags, flags);
+}
+
 void ring_touch(struct publisher *p, uint32_t service)
 {
 	uint64_t hash;
 
+	judge_service(p, service);
 	list_eligible(p, service, &hash);
 	if (hash != p->services[service].eligible_hash)
 		ring_set_dirty(p, service);
@@ -190,6 +210,7 @@ void ring_update(struct publisher *p, uint32_t service)
 
 	if (!p->services[service].is_in_use)
 		return;
+	judge_service(p, service);
 	n = list_eligible(p, service, &hash);
 	build_ring(p, service, n);
 	p->services[service].eligible_hash = hash;

@@ -95,6 +95,36 @@ static const struct field limits_keys[] = {
 };
 static const struct fields limits_fields = {.list = limits_keys, .n = FIELDS_N(limits_keys)};
 
+#define RATE_DEFAULT 1000
+#define RATE_MAX 1000000000
+static const struct field rates_keys[] = {
+	{.key = "echo",
+	 .type = FIELD_NUMBER,
+	 SETTINGS(rates[LB_RATE_ECHO]),
+	 .max = RATE_MAX,
+	 .preset = RATE_DEFAULT,
+	 .help = "pings of VIPs answered"},
+	{.key = "icmp",
+	 .type = FIELD_NUMBER,
+	 SETTINGS(rates[LB_RATE_ICMP]),
+	 .max = RATE_MAX,
+	 .preset = RATE_DEFAULT,
+	 .help = "ICMP errors about balanced flows handed on"},
+	{.key = "refused",
+	 .type = FIELD_NUMBER,
+	 SETTINGS(rates[LB_RATE_REFUSED]),
+	 .max = RATE_MAX,
+	 .preset = RATE_DEFAULT,
+	 .help = "RST and port unreachable sent"},
+	{.key = "errors",
+	 .type = FIELD_NUMBER,
+	 SETTINGS(rates[LB_RATE_ERROR]),
+	 .max = RATE_MAX,
+	 .preset = RATE_DEFAULT,
+	 .help = "packet too big and time exceeded sent"},
+};
+static const struct fields rates_fields = {.list = rates_keys, .n = FIELDS_N(rates_keys)};
+
 static const struct field direct_element = {.type = FIELD_PREFIX, .size = sizeof(struct prefix)};
 
 static const struct field settings_keys[] = {
@@ -114,6 +144,17 @@ static const struct field settings_keys[] = {
 	 .type = FIELD_MAP,
 	 .fields = &limits_fields,
 	 .help = "sizes of the tables, fixed until `lbd --detach`"},
+	{.key = "gue_port",
+	 .type = FIELD_NUMBER,
+	 SETTINGS(gue_port),
+	 .min = 1,
+	 .max = 65535,
+	 .preset = 6080,
+	 .help = "UDP port of the backends that open gue"},
+	{.key = "rates",
+	 .type = FIELD_MAP,
+	 .fields = &rates_fields,
+	 .help = "at most so many a CPU and second; 0: any number"},
 	{.key = "direct",
 	 .type = FIELD_LIST,
 	 SETTINGS(direct),

@@ -6,6 +6,7 @@
 #include "control/address.h"
 #include "control/err.h"
 #include "control/fields.h"
+#include "dataplane/core/tables.h"
 
 enum settings_dataplane { SETTINGS_XDP, SETTINGS_DPDK };
 enum settings_xdp_mode { SETTINGS_XDP_AUTO, SETTINGS_XDP_NATIVE, SETTINGS_XDP_GENERIC };
@@ -25,6 +26,8 @@ struct settings {
 	struct {
 		uint32_t services, backends, slots, connections;
 	} limits;
+	uint32_t rates[LB_RATE_N]; // by enum lb_rate: a CPU and second; 0: any number
+	uint16_t gue_port;
 	struct prefix *direct; // owned
 	size_t direct_n;
 	char *run_dir, *state_dir, *bpffs_dir, *listen, *socket_group, *hash_key_file; // owned

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # A VIP's port that no service has, a service without backend, ICMP to a VIP: each
-# has its reason in `lbctl drops`, and nothing reaches what listens on the host.
+# has its reason in `lbctl drops`, and nothing reaches what listens on the host. TCP is
+# refused by a RST, so that nobody waits; UDP by ICMP.
 
 . "$(dirname "$0")/lib.sh"
 isolate "$@"
@@ -44,18 +45,21 @@ drops()
 	poll 20 report drops '.new_failed + .straddled > 20' || fail "$sentence: nothing failed"
 	let_go drops
 	expect "$sentence: no connection is answered" report drops '.new_ok == 0'
+	expect "$sentence: each is refused at once" report drops \
+		'[.servers[].new_failed | to_entries[] | select(.key != "connect")] == [] and
+			(.last_trouble | endswith("Connection refused"))'
 	after=$(dropped "$reason")
 	((after >= before + 20)) || fail "$sentence: $reason went from $before to $after"
 	ok "$sentence: $((after - before)) packets counted under $reason"
 }
 
 hold web --to 203.0.113.10:80 --to '[2001:db8:113::10]:80' --held 20 --new 10
-drops no_service "a port without service" 203.0.113.10:22 '[2001:db8:113::10]:22'
+drops refused_port "a port without service" 203.0.113.10:22 '[2001:db8:113::10]:22'
 expect "the VIP answers echo" in_ns client ping -c 3 -i 0.2 -W 2 203.0.113.10
 expect "the VIP answers echo, IPv6" in_ns client ping -c 3 -i 0.2 -W 2 2001:db8:113::10
 unbroken "the service beside it"
 let_go web
 lbctl backend disable web 10.1.0.11:8080 >/dev/null
 lbctl backend disable web '[fd00:1::11]:8080' >/dev/null
-drops no_backend "a service without backend" 203.0.113.10:80 '[2001:db8:113::10]:80'
+drops refused_backend "a service without backend" 203.0.113.10:80 '[2001:db8:113::10]:80'
 assert_conservation

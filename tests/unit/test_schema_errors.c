@@ -85,7 +85,6 @@ static const struct bad wrong_value[] = {
 	{WEB "    protocol: sctp\n", "services[0].protocol: must be tcp or udp, is \"sctp\" (web.yaml:5)"},
 	{WEB "    protocol: TCP\n", "services[0].protocol: must be tcp or udp, is \"TCP\" (web.yaml:5)"},
 	{WEB "    mode: dnat\n", "services[0].mode: must be nat, l2, ipip or gue, is \"dnat\" (web.yaml:5)"},
-	{WEB "    mode: gue\n", "services[0].mode: gue is not available yet; use nat, l2 or ipip (web.yaml:5)"},
 	{WEB "    tracking: on\n", "services[0].tracking: must be adaptive, always or none, is \"on\" (web.yaml:5)"},
 	{WEB "    idle_timeout: 900\n", "services[0].idle_timeout: must have a unit (ms, s, m, h), is the bare number 900 (web.yaml:5)"},
 	{WEB "    idle_timeout: 0s\n", "services[0].idle_timeout: must be 1s to 4194303s, is \"0s\" (web.yaml:5)"},
