@@ -87,7 +87,7 @@ default_route()
 topology_add()
 {
 	local mode=$1 backends_n=$2 lan_mtu=1500 i
-	[[ $mode == ipip ]] && lan_mtu=1600 # room for the outer header
+	[[ $mode == ipip || $mode == gue ]] && lan_mtu=1600 # room for the outer header
 	ns_add client
 	ns_add router
 	ns_add lb
