@@ -61,17 +61,17 @@ for mode in ipip gue; do
 	for vip in "${VIPS[@]}"; do
 		forget_path
 		before=$(reason too_big)
-		expect "$mode, $vip: 10 MB arrive" in_ns client "$BULK" upload $vip 80 10000000
+		expect "$mode, $vip: 10 MB arrive" in_ns client "$BULK" upload "$vip" 80 10000000
 		((before < $(reason too_big))) || fail "$mode, $vip: nobody was told that a packet is too big"
 		fragments=$(reason fragment)
-		expect "$mode, $vip: 8 KB of UDP are answered" in_ns client "$BULK" echo $vip 80 8192
+		expect "$mode, $vip: 8 KB of UDP are answered" in_ns client "$BULK" echo "$vip" 80 8192
 		((fragments < $(reason fragment))) || fail "$mode, $vip: no fragment came"
 		ok "too_big $before to $(reason too_big), fragment $fragments to $(reason fragment)"
 	done
 done
 for vip in "${VIPS[@]}"; do
 	pings=$(reason echo)
-	expect "ping $vip" in_ns client ping -c 3 -i 0.2 -W 2 -s 1000 $vip
+	expect "ping $vip" in_ns client ping -c 3 -i 0.2 -W 2 -s 1000 "$vip"
 	(($(reason echo) >= pings + 3)) || fail "the dataplane did not answer"
 done
 assert_conservation

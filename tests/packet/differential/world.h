@@ -34,8 +34,8 @@ struct world {
 	struct random random;
 	struct lb_tables *t;
 	uint32_t now_s;
-	bool forwarding;		    // of the kernel
-	bool has_rates;			    // which of a burst's packets pass depends on their order
+	bool forwarding; // of the kernel
+	bool has_rates;	 // which of a burst's packets pass depends on their order
 	struct lb_address vips[WORLD_VIPS]; // even: IPv4
 	struct lb_address clients[2][WORLD_CLIENTS];
 	struct world_service services[WORLD_SERVICES];
