@@ -159,7 +159,7 @@ expect "the story names the backend that its slot has" jq -e '
 	.leaves.destination == .backend and .hop.interface == "lan" and
 	(.story | length > 5)' "$RUN/body"
 answers 200 GET "/v1/explain?protocol=tcp&source=198.51.100.10:40000&destination=203.0.113.10:81"
-expect "a port without service says so" jq -e '.reason == "no_service"' "$RUN/body"
+expect "a port without service says so" jq -e '.reason == "refused_port"' "$RUN/body"
 answers 200 GET "/v1/explain?protocol=tcp&source=10.1.0.11:8080&destination=198.51.100.10:40000"
 expect "a reply is rewritten" jq -e '.leaves.source == "203.0.113.10:80"' "$RUN/body"
 answers 400 GET "/v1/explain?protocol=icmp&source=198.51.100.10:1&destination=203.0.113.10:80"
