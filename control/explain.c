@@ -169,6 +169,6 @@ void explain_run(struct lb_tables *tables, const struct explain_query *query, ui
 	grow = lb_decision_grow(&d);
 	start -= grow;
 	len += grow;
-	if (lb_apply_rest(&env, start, start + len, grow, &p, &d))
+	if (lb_apply(&env, start, start + len, grow, &p, &d))
 		read_headers(start, grow, ret);
 }

@@ -129,27 +129,37 @@ static __always_inline int lb_xdp_answer(struct xdp_md *ctx, const struct lb_pac
 
 // ---- plain packets ----
 
-// Sends on. @is_plain: a constant.
+static __always_inline int lb_xdp_out(struct xdp_md *ctx, const struct lb_decision *d,
+				      int is_written)
+{
+	if (!is_written)
+		return XDP_DROP;
+	if (d->link->ifindex == ctx->ingress_ifindex)
+		return XDP_TX;
+	return bpf_redirect(d->link->ifindex, 0);
+}
+
+// Sends on. @is_plain: a constant. (The question is asked once whether there is an outer header:
+// the verifier of Linux 6.1 takes the answers of two questions for independent ones.)
 static __always_inline int lb_xdp_transmit(struct xdp_md *ctx, const struct lb_packet *p,
 					   struct lb_decision *d, int is_plain)
 {
 	const __u32 grow = lb_decision_grow(d);
 	int is_written;
 
-	if (grow && bpf_xdp_adjust_head(ctx, -(int)grow)) {
+	if (!grow) {
+		lb_count(ctx, p, d);
+		is_written = is_plain ? lb_apply_in_place_plain(p, d) : lb_apply_in_place(p, d);
+		return lb_xdp_out(ctx, d, is_written);
+	}
+	if (bpf_xdp_adjust_head(ctx, -(int)grow)) {
 		lb_decide_end(d, LB_REASON_HEADROOM);
 		return lb_xdp_end(ctx, p, d);
 	}
 	lb_count(ctx, p, d);
-	if (is_plain)
-		is_written = lb_apply_plain(ctx, LB_START(ctx), LB_END(ctx), grow, p, d);
-	else
-		is_written = lb_apply_rest(ctx, LB_START(ctx), LB_END(ctx), grow, p, d);
-	if (!is_written)
-		return XDP_DROP;
-	if (d->link->ifindex == ctx->ingress_ifindex)
-		return XDP_TX;
-	return bpf_redirect(d->link->ifindex, 0);
+	is_written = lb_apply_tunnel(ctx, LB_START(ctx), LB_END(ctx), grow,
+				     is_plain ? LB_ETH_LEN : p->l3_at, p, d);
+	return lb_xdp_out(ctx, d, is_written);
 }
 
 // A plain packet of @family, a constant; LB_XDP_NOT_PLAIN: it is none, and nothing was done. In

@@ -171,8 +171,8 @@ static __always_inline void lb_answer_ethernet(__u8 *start, __u32 grow, __u32 l3
 
 // The IP header at @at, in bounds; @len: bytes that it carries. Returns the pseudo header's sum
 // (RFC 9293, 3.1; RFC 8200, 8.1).
-static __always_inline __u64 lb_answer_ip(__u8 *at, const struct lb_answer *a, __u8 protocol,
-					  __u8 tos, __u32 len)
+static __always_inline __u64 lb_answer_ip(__u8 *at, const struct lb_answer *a, int family,
+					  __u8 protocol, __u8 tos, __u32 len)
 {
 	struct lb_ipv4_header *ip4 = (void *)at;
 	struct lb_ipv6_header *ip6 = (void *)at;
@@ -181,7 +181,7 @@ static __always_inline __u64 lb_answer_ip(__u8 *at, const struct lb_answer *a, _
 	// Of IPv4 addresses the words in front add up to nothing.
 	for (int i = 0; i < 4; i++)
 		sum += (__u64)a->from.words[i] + a->to.words[i];
-	if (a->family == 4) {
+	if (family == 4) {
 		__be16 total_len = LB_BE16(LB_IPV4_LEN + len);
 
 		ip4->version_ihl = 0x45;
@@ -199,23 +199,24 @@ static __always_inline __u64 lb_answer_ip(__u8 *at, const struct lb_answer *a, _
 		ip6->next_header = protocol;
 		ip6->hop_limit = LB_ANSWER_TTL;
 	}
-	lb_rewrite_put_address(at + (a->family == 4 ? 12 : 8), a->family, &a->from);
-	lb_rewrite_put_address(at + (a->family == 4 ? 16 : 24), a->family, &a->to);
+	lb_rewrite_put_address(at + (family == 4 ? 12 : 8), (__u8)family, &a->from);
+	lb_rewrite_put_address(at + (family == 4 ? 16 : 24), family, &a->to);
 	return sum + LB_BE16(len) + LB_BE16(protocol);
 }
 
-static __always_inline int lb_answer_write_echo(__u8 *start, __u8 *end, const struct lb_answer *a)
+static __always_inline int lb_answer_write_echo(__u8 *start, __u8 *end, const struct lb_answer *a,
+						int family)
 {
 	__u8 *l3 = start + (a->l3_at & 0x3f);
-	const __u32 header_len = a->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
+	const __u32 header_len = family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
 	struct lb_icmp_header *icmp = (void *)(l3 + header_len);
-	__u8 reply = a->family == 4 ? 0 : 129;
+	__u8 reply = family == 4 ? 0 : 129;
 
 	if ((__u8 *)(icmp + 1) > end)
 		return 0;
-	lb_rewrite_put_address(l3 + (a->family == 4 ? 12 : 8), a->family, &a->from);
-	lb_rewrite_put_address(l3 + (a->family == 4 ? 16 : 24), a->family, &a->to);
-	if (a->family == 4) {
+	lb_rewrite_put_address(l3 + (family == 4 ? 12 : 8), family, &a->from);
+	lb_rewrite_put_address(l3 + (family == 4 ? 16 : 24), family, &a->to);
+	if (family == 4) {
 		struct lb_ipv4_header *ip = (void *)l3;
 
 		ip->check = lb_checksum_mend(ip->check,
@@ -229,16 +230,17 @@ static __always_inline int lb_answer_write_echo(__u8 *start, __u8 *end, const st
 	return 1;
 }
 
-static __always_inline int lb_answer_write_reset(__u8 *start, __u8 *end, const struct lb_answer *a)
+static __always_inline int lb_answer_write_reset(__u8 *start, __u8 *end, const struct lb_answer *a,
+						 int family)
 {
 	__u8 *l3 = start + (a->l3_at & 0x3f);
-	struct lb_tcp_header *tcp = (void *)(l3 + (a->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN));
+	struct lb_tcp_header *tcp = (void *)(l3 + (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN));
 	__be32 seq = LB_BE32(a->seq), ack = LB_BE32(a->ack);
 	__u64 sum;
 
 	if ((__u8 *)(tcp + 1) > end)
 		return 0;
-	sum = lb_answer_ip(l3, a, LB_IP_TCP, 0, LB_TCP_LEN);
+	sum = lb_answer_ip(l3, a, family, LB_IP_TCP, 0, LB_TCP_LEN);
 	tcp->source = a->source_port;
 	tcp->destination = a->destination_port;
 	lb_put32(tcp->seq, seq);
@@ -266,20 +268,21 @@ static __always_inline __u64 lb_answer_sum(const __u8 *at, const __u8 *end, __u3
 	return sum;
 }
 
-static __always_inline int lb_answer_write_error(__u8 *start, __u8 *end, const struct lb_answer *a)
+static __always_inline int lb_answer_write_error(__u8 *start, __u8 *end, const struct lb_answer *a,
+						 int family)
 {
-	const __u32 header_len = a->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
+	const __u32 header_len = family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
 	__u8 *l3 = start + (a->l3_at & 0x3f);
 	struct lb_icmp_header *icmp = (void *)(l3 + header_len);
-	__u8 protocol = a->family == 4 ? LB_IP_ICMP : LB_IP_ICMPV6;
-	__u8 tos = a->family == 4 ? LB_ANSWER_TOS : 0;
+	__u8 protocol = family == 4 ? LB_IP_ICMP : LB_IP_ICMPV6;
+	__u8 tos = family == 4 ? LB_ANSWER_TOS : 0;
 	__be32 rest = LB_BE32((__u32)a->mtu);
 	__u64 sum;
 
 	if ((__u8 *)(icmp + 1) > end)
 		return 0;
-	sum = lb_answer_ip(l3, a, protocol, tos, LB_ICMP_LEN + a->quote_len);
-	if (a->family == 4)
+	sum = lb_answer_ip(l3, a, family, protocol, tos, LB_ICMP_LEN + a->quote_len);
+	if (family == 4)
 		sum = 0; // ICMP for IPv4 has no pseudo header
 	icmp->type = a->icmp_type;
 	icmp->code = a->icmp_code;
@@ -290,9 +293,8 @@ static __always_inline int lb_answer_write_error(__u8 *start, __u8 *end, const s
 	return 1;
 }
 
-// Writes the answer. @start, @end: of the frame as it is now (see above).
-// Returns 0 where it does not fit, which cannot be.
-static __always_inline int lb_answer_write(__u8 *start, __u8 *end, const struct lb_answer *a)
+static __always_inline int lb_answer_write_family(__u8 *start, __u8 *end, const struct lb_answer *a,
+						  int family)
 {
 	__u32 grow = a->grow & 0x3f;
 	int is_written;
@@ -301,10 +303,20 @@ static __always_inline int lb_answer_write(__u8 *start, __u8 *end, const struct 
 		return 0;
 	lb_answer_ethernet(start, grow, a->l3_at);
 	if (a->kind == LB_ANSWER_ECHO)
-		is_written = lb_answer_write_echo(start, end, a);
+		is_written = lb_answer_write_echo(start, end, a, family);
 	else if (a->kind == LB_ANSWER_RESET)
-		is_written = lb_answer_write_reset(start, end, a);
+		is_written = lb_answer_write_reset(start, end, a, family);
 	else
-		is_written = lb_answer_write_error(start, end, a);
+		is_written = lb_answer_write_error(start, end, a, family);
 	return is_written;
+}
+
+// Writes the answer. @start, @end: of the frame as it is now (see above).
+// Returns 0 where it does not fit, which cannot be.
+static __always_inline int lb_answer_write(__u8 *start, __u8 *end, const struct lb_answer *a)
+{
+	// Each family in a place of its own: what is in bounds differs, and the BPF verifier asks.
+	if (a->family == 4)
+		return lb_answer_write_family(start, end, a, 4);
+	return lb_answer_write_family(start, end, a, 6);
 }

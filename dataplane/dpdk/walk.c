@@ -347,8 +347,8 @@ static __always_inline void end_packet(struct lb_env *env, struct rte_mbuf *m, i
 		lb_decide_end(d, LB_REASON_HEADROOM);
 	lb_count(env, p, d);
 	if (likely(d->verdict == LB_TRANSMIT) &&
-	    likely(is_plain ? lb_apply_plain(env, start, start + m->data_len, grow, p, d)
-			    : lb_apply_rest(env, start, start + m->data_len, grow, p, d))) {
+	    likely(is_plain && !grow ? lb_apply_in_place_plain(p, d)
+				     : lb_apply(env, start, start + m->data_len, grow, p, d))) {
 		ret->ifindex[ret->send_n] = d->link->ifindex;
 		ret->send[ret->send_n++] = m;
 	} else if (d->verdict == LB_PASS) {

@@ -68,8 +68,8 @@ static void carry_out(uint8_t **start, struct lb_packet *p, struct lb_decision *
 		*start -= grow;
 		ret->out_len += grow;
 		ret->ifindex = d->link->ifindex;
-		if (!lb_apply_rest(&env, *start, *start + ret->out_len, grow, p, d))
-			ret->complaint = "lb_apply_rest() refused";
+		if (!lb_apply(&env, *start, *start + ret->out_len, grow, p, d))
+			ret->complaint = "lb_apply() refused";
 	} else if (d->verdict == LB_ANSWER) {
 		lb_answer_of(p, d->reason, lb_answer_mtu(p, d), d->is_reply ? &d->row->vip : NULL,
 			     &a);
