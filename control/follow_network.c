@@ -188,7 +188,7 @@ static int check_backend(const struct lbd *d, const struct model_service *s,
 	if (s->mode == LB_MODE_L2 && !netlink_is_connected(d->netlink, &b->address))
 		return err_set_field(e, -EINVAL, b->line, field,
 				     "%s is not on a network that an interface of lbd.yaml is "
-				     "connected to, which mode l2 needs; nat or ipip reach it by a "
+				     "connected to, which mode l2 needs; nat, ipip or gue reach it by a "
 				     "gateway",
 				     address_render(&b->address, text));
 	if ((s->mode == LB_MODE_IPIP || s->mode == LB_MODE_GUE) && !has_source(d, &b->address))

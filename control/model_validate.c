@@ -112,7 +112,7 @@ static int check_forwarding(const struct model_service *s, const char *path, str
 	if (s->mode == LB_MODE_NAT && !s->port)
 		return refuse(e, at(path, "port"),
 			      "any is not possible with nat, which rewrites ports; give a port, or "
-			      "use l2 or ipip");
+			      "use l2, ipip or gue");
 	if (s->tracking != LB_TRACK_ADAPTIVE && s->tracking != LB_TRACK_ALWAYS &&
 	    s->tracking != LB_TRACK_NONE)
 		return refuse(e, at(path, "tracking"), "must be adaptive, always or none");
@@ -222,7 +222,7 @@ static int check_backend(const struct model_service *s, size_t i, const char *pa
 		is_vip_of_family |= address_is_ipv4(&s->vips[j]) == address_is_ipv4(&b->address);
 	if (!is_vip_of_family && s->mode != LB_MODE_IPIP && s->mode != LB_MODE_GUE)
 		return refuse(e, at(path, "backends[%zu].address", i),
-			      "%s is of IPv%d, and no VIP of the service is; only ipip carries one "
+			      "%s is of IPv%d, and no VIP of the service is; only ipip and gue carry one "
 			      "family in the other",
 			      text, address_family(&b->address));
 	if (b->weight > MODEL_WEIGHT_MAX)

@@ -120,14 +120,14 @@ static const struct bad wrong_value[] = {
 
 static const struct bad contradictions[] = {
 	{WEB "    protocol: udp\n    tracking: adaptive\n", "services[0].tracking: adaptive is for tcp, since udp has no first packet to tell new flows by; use always or none (web.yaml:6)"},
-	{"services:\n  - {name: web, port: any, vips: [203.0.113.10]}\n", "services[0].port: any is not possible with nat, which rewrites ports; give a port, or use l2 or ipip (web.yaml:2)"},
+	{"services:\n  - {name: web, port: any, vips: [203.0.113.10]}\n", "services[0].port: any is not possible with nat, which rewrites ports; give a port, or use l2, ipip or gue (web.yaml:2)"},
 	{"services:\n  - name: web\n    port: 80\n    vips:\n      - 203.0.113.10\n      - 203.0.113.11\n", "services[0].vips[1]: nat takes one VIP of each family, and 203.0.113.11 is another of IPv4; make it a service of its own, with backend ports of its own (web.yaml:6)"},
 	{"services:\n  - {name: web, port: 80, mode: l2, vips: [203.0.113.10, 203.0.113.10]}\n", "services[0].vips[1]: 203.0.113.10 is given twice (web.yaml:2)"},
 	{"services:\n  - {name: web, port: 80, vips: [127.0.0.1]}\n", "services[0].vips[0]: 127.0.0.1 cannot be a VIP: give a unicast address that is neither loopback nor link-local (web.yaml:2)"},
 	{"services:\n  - {name: web, port: 80, vips: [fe80::1]}\n", "services[0].vips[0]: fe80::1 cannot be a VIP: give a unicast address that is neither loopback nor link-local (web.yaml:2)"},
 	{WEB "    backends:\n      - address: 224.0.0.1\n", "services[0].backends[0].address: 224.0.0.1 cannot be a backend: give a unicast address that is neither loopback nor link-local (web.yaml:6)"},
-	{WEB "    backends:\n      - address: fd00::11\n", "services[0].backends[0].address: fd00::11 is of IPv6, and no VIP of the service is; only ipip carries one family in the other (web.yaml:6)"},
-	{WEB "    mode: l2\n    backends:\n      - address: fd00::11\n", "services[0].backends[0].address: fd00::11 is of IPv6, and no VIP of the service is; only ipip carries one family in the other (web.yaml:7)"},
+	{WEB "    backends:\n      - address: fd00::11\n", "services[0].backends[0].address: fd00::11 is of IPv6, and no VIP of the service is; only ipip and gue carry one family in the other (web.yaml:6)"},
+	{WEB "    mode: l2\n    backends:\n      - address: fd00::11\n", "services[0].backends[0].address: fd00::11 is of IPv6, and no VIP of the service is; only ipip and gue carry one family in the other (web.yaml:7)"},
 	{WEB "    mode: l2\n    backends:\n      - address: 10.1.0.11\n        port: 8080\n", "services[0].backends[0].port: must be the service's, 80, is 8080: only nat rewrites ports (web.yaml:8)"},
 	{WEB "    mode: ipip\n    backends:\n      - {address: 10.1.0.11, port: 8080}\n", "services[0].backends[0].port: must be the service's, 80, is 8080: only nat rewrites ports (web.yaml:7)"},
 	{"services:\n  - {name: web, port: any, mode: l2, vips: [203.0.113.10], backends: [{address: 10.1.0.11, port: 80}]}\n", "services[0].backends[0].port: must be left out, since the service's port is any (web.yaml:2)"},
