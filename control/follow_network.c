@@ -186,11 +186,12 @@ static int check_backend(const struct lbd *d, const struct model_service *s,
 	int family = address_family(&b->address);
 
 	if (s->mode == LB_MODE_L2 && !netlink_is_connected(d->netlink, &b->address))
-		return err_set_field(e, -EINVAL, b->line, field,
-				     "%s is not on a network that an interface of lbd.yaml is "
-				     "connected to, which mode l2 needs; nat, ipip or gue reach it by a "
-				     "gateway",
-				     address_render(&b->address, text));
+		return err_set_field(
+			e, -EINVAL, b->line, field,
+			"%s is not on a network that an interface of lbd.yaml is "
+			"connected to, which mode l2 needs; nat, ipip or gue reach it by a "
+			"gateway",
+			address_render(&b->address, text));
 	if ((s->mode == LB_MODE_IPIP || s->mode == LB_MODE_GUE) && !has_source(d, &b->address))
 		return err_set_field(
 			e, -EINVAL, b->line, field,

@@ -221,10 +221,11 @@ static int check_backend(const struct model_service *s, size_t i, const char *pa
 	for (size_t j = 0; j < s->vips_n; j++)
 		is_vip_of_family |= address_is_ipv4(&s->vips[j]) == address_is_ipv4(&b->address);
 	if (!is_vip_of_family && s->mode != LB_MODE_IPIP && s->mode != LB_MODE_GUE)
-		return refuse(e, at(path, "backends[%zu].address", i),
-			      "%s is of IPv%d, and no VIP of the service is; only ipip and gue carry one "
-			      "family in the other",
-			      text, address_family(&b->address));
+		return refuse(
+			e, at(path, "backends[%zu].address", i),
+			"%s is of IPv%d, and no VIP of the service is; only ipip and gue carry one "
+			"family in the other",
+			text, address_family(&b->address));
 	if (b->weight > MODEL_WEIGHT_MAX)
 		return refuse(e, at(path, "backends[%zu].weight", i), "must be 0 to %d, is %u",
 			      MODEL_WEIGHT_MAX, b->weight);
