@@ -1,92 +1,92 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// One packet through the native core: made here, decided, and written as a driver
-// would, in memory of its own.
+// One packet through the native core: copied, decided, and written as a driver would, in
+// memory of its own. What leaves is then read from the bytes that were written.
 #include "control/explain.h"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 
-#include "control/address.h"
+#include "dataplane/core/answer.h"
 #include "dataplane/core/apply.h"
-#include "dataplane/core/decide_rest.h"
 
-#define ROOM 64 // in front, for an outer header
-#define FRAME_MAX (LB_ETH_LEN + LB_IPV6_LEN + LB_TCP_LEN)
-#define TTL 64
+#define ROOM 64 // in front, for an outer header or an answer's
+// What the core looks at, and what an answer quotes of it.
+#define BYTES_MAX (LB_PARSE_BYTES_MAX + LB_IPV6_MTU_LEAST)
 
-// RFC 1071, of an even number of bytes.
-static uint16_t sum16(const void *bytes, size_t len)
+// The frame, and who walks it.
+struct walk {
+	struct lb_tables view; // the live ones, but for the limits
+	struct lb_limit_line limits;
+	struct lb_env env;
+	struct lb_packet p;
+	struct lb_decision d;
+	uint32_t frame_len;
+	uint32_t captured_len;
+	uint8_t *start;
+	_Alignas(8) uint8_t bytes[ROOM + BYTES_MAX];
+};
+
+static void walk_init(struct walk *w, struct lb_tables *tables, const struct explain_frame *frame,
+		      uint32_t now_s)
 {
-	const uint16_t *words = bytes;
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < len / 2; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t) ~(sum + (sum >> 16));
+	memset(w, 0, sizeof(*w));
+	w->view = *tables;
+	w->view.limits = &w->limits;
+	// What the kernel would say is not known here: that it is asked is the answer.
+	w->env = (struct lb_env){.tables = &w->view,
+				 .now_s = now_s,
+				 .is_private = true,
+				 .route = {.reason = LB_REASON_REPLY, .link = {.mtu = UINT16_MAX}}};
+	w->frame_len = frame->len;
+	w->captured_len =
+		frame->captured_len < LB_PARSE_BYTES_MAX ? frame->captured_len : LB_PARSE_BYTES_MAX;
+	w->start = w->bytes + ROOM;
+	memcpy(w->start, frame->bytes, w->captured_len);
 }
 
-// Writes the IP header at @l3; returns its length.
-static size_t make_ip(uint8_t *l3, const struct explain_query *q, size_t l4_len)
+static void decide(struct walk *w)
 {
-	if (address_is_ipv4(&q->destination)) {
-		struct lb_ipv4_header *ip = (struct lb_ipv4_header *)l3;
-
-		*ip = (struct lb_ipv4_header){.version_ihl = 0x45,
-					      .total_len = htons((uint16_t)(LB_IPV4_LEN + l4_len)),
-					      .fragment = LB_IPV4_DF,
-					      .ttl = TTL,
-					      .protocol = q->protocol};
-		memcpy(ip->source, &q->source.bytes[12], 4);
-		memcpy(ip->destination, &q->destination.bytes[12], 4);
-		ip->check = sum16(ip, LB_IPV4_LEN);
-		return LB_IPV4_LEN;
-	} else {
-		struct lb_ipv6_header *ip = (struct lb_ipv6_header *)l3;
-
-		*ip = (struct lb_ipv6_header){.version_class_label = {0x60},
-					      .payload_len = htons((uint16_t)l4_len),
-					      .next_header = q->protocol,
-					      .hop_limit = TTL};
-		memcpy(ip->source, q->source.bytes, 16);
-		memcpy(ip->destination, q->destination.bytes, 16);
-		return LB_IPV6_LEN;
-	}
+	lb_decide(&w->env, w->start, w->start + w->captured_len, w->frame_len, &w->p, &w->d);
 }
 
-// Writes the frame at @start (zeroed, FRAME_MAX); returns its length. The checksum of TCP and UDP
-// is left 0: nothing looks at it, and rewriting only adds differences.
-static size_t make_frame(uint8_t *start, const struct explain_query *q)
-{
-	struct lb_eth_header *eth = (struct lb_eth_header *)start;
-	size_t l4_len = q->protocol == IPPROTO_TCP ? LB_TCP_LEN : LB_UDP_LEN;
-	uint8_t *l4 = start + LB_ETH_LEN + make_ip(start + LB_ETH_LEN, q, l4_len);
+// ---- fragments of a capture ----
 
-	eth->type = address_is_ipv4(&q->destination) ? LB_ETH_P_IPV4 : LB_ETH_P_IPV6;
-	if (q->protocol == IPPROTO_TCP) {
-		*(struct lb_tcp_header *)l4 =
-			(struct lb_tcp_header){.source = htons(q->source_port),
-					       .destination = htons(q->destination_port),
-					       .offset = LB_TCP_LEN / 4 << 4,
-					       .flags = q->is_syn ? LB_TCP_SYN : LB_TCP_ACK};
-	} else {
-		*(struct lb_udp_header *)l4 =
-			(struct lb_udp_header){.source = htons(q->source_port),
-					       .destination = htons(q->destination_port),
-					       .len = htons(LB_UDP_LEN)};
-	}
-	return (size_t)(l4 + l4_len - start);
+// A fragment whose first one the tables do not know, but the capture had.
+static void decide_later(struct walk *w, struct explain_fragments *f)
+{
+	const bool is_stranger =
+		w->d.reason == LB_REASON_FRAGMENT_EARLY || w->d.reason == LB_REASON_NOT_VIP;
+
+	if (!is_stranger || w->p.fragment != LB_FRAGMENT_LATER)
+		return;
+	f->meta = *w->view.meta;
+	f->meta.fragment_mask = EXPLAIN_FRAGMENT_LINES - 1;
+	w->view.meta = &f->meta;
+	w->view.fragments = f->lines;
+	decide(w);
 }
 
-static void read_slot(struct lb_tables *t, const struct lb_decision *d, uint32_t now_s,
-		      struct explain_answer *ret)
+// A first fragment that is sent on: the walk wrote its line of the table, in the private copy.
+static void remember_first(struct walk *w, struct explain_fragments *f)
 {
-	const struct lb_service *s = &t->services[d->service];
+	const uint32_t i =
+		(uint32_t)lb_fragment_hash(&w->env, &w->p) & (EXPLAIN_FRAGMENT_LINES - 1);
 
-	// A source that is refused is refused before its slot is sought.
-	if (!d->hash)
+	if (w->p.fragment == LB_FRAGMENT_FIRST && w->d.verdict == LB_TRANSMIT)
+		f->lines[i] = w->env.fragment_copy;
+}
+
+// ---- what was decided ----
+
+static void read_slot(const struct walk *w, uint32_t now_s, struct explanation *ret)
+{
+	const struct lb_decision *d = &w->d;
+	const struct lb_service *s = &w->view.services[d->service];
+
+	// A source that is refused is refused before its slot is sought; a later fragment goes
+	// where the first one went.
+	if (!d->hash || d->is_reply || !d->service || w->p.fragment == LB_FRAGMENT_LATER)
 		return;
 	ret->has_slot = true;
 	ret->slot = d->slot - s->ring_offset;
@@ -104,71 +104,147 @@ static void read_slot(struct lb_tables *t, const struct lb_decision *d, uint32_t
 		ret->entry_age_s = 0; // used a moment ago, by a later clock than ours
 }
 
-// The addresses of an IP header.
-static void read_addresses(const uint8_t *l3, struct lb_address *ret_source,
-			   struct lb_address *ret_destination)
+// A capture that keeps the first bytes of each packet may have cut what the parser needs.
+static bool is_cut(const struct walk *w)
 {
-	if (l3[0] >> 4 == 4) {
-		*ret_source = *ret_destination = (struct lb_address){.bytes = {[10] = 0xff, 0xff}};
-		memcpy(&ret_source->bytes[12], l3 + 12, 4);
-		memcpy(&ret_destination->bytes[12], l3 + 16, 4);
-	} else {
-		memcpy(ret_source, l3 + 8, 16);
-		memcpy(ret_destination, l3 + 24, 16);
-	}
+	const struct lb_packet *p = &w->p;
+
+	if (w->captured_len >= w->frame_len || w->captured_len >= LB_PARSE_BYTES_MAX)
+		return false;
+	return p->defect == LB_REASON_TRUNCATED || p->defect == LB_REASON_FRAGMENT_HEADER ||
+	       (p->defect == LB_REASON_NONE && lb_parse_is_icmp_error(p) && !p->quote.at);
 }
 
-// @start: of the frame as it leaves.
-static void read_headers(const uint8_t *start, uint32_t grow, struct explain_answer *ret)
-{
-	const uint8_t *l3 = start + LB_ETH_LEN;
-	uint16_t ports[2];
+// ---- what leaves ----
 
-	if (grow) {
-		ret->has_outer = true;
-		read_addresses(l3, &ret->outer_source, &ret->outer_destination);
-		l3 += grow;
-	}
-	read_addresses(l3, &ret->out_source, &ret->out_destination);
-	memcpy(ports, l3 + (l3[0] >> 4 == 4 ? LB_IPV4_LEN : LB_IPV6_LEN), sizeof(ports));
-	ret->out_source_port = ntohs(ports[0]);
-	ret->out_destination_port = ntohs(ports[1]);
+static void set_headers(const uint8_t *l3, const struct lb_packet *p, struct explain_headers *ret)
+{
+	ret->source = p->source;
+	ret->destination = p->destination;
+	ret->source_port = ntohs(p->source_port);
+	ret->destination_port = ntohs(p->destination_port);
+	ret->len = p->ip_len;
+	ret->ttl = l3[p->family == 4 ? 8 : 7];
 }
 
-void explain_run(struct lb_tables *tables, const struct explain_query *query, uint32_t now_s,
-		 struct explain_answer *ret)
+// @len: of the frame that was written at @w->start.
+static void read_out(struct walk *w, uint32_t len, uint32_t grow, struct explanation *ret)
 {
-	// What the kernel would say is not known here: that it is asked is the answer.
-	struct lb_env env = {.tables = tables,
-			     .now_s = now_s,
-			     .is_private = true,
-			     .route = {.reason = LB_REASON_REPLY, .link = {.mtu = UINT16_MAX}}};
-	_Alignas(8) uint8_t room[ROOM + FRAME_MAX] = {0};
-	uint8_t *start = room + ROOM;
-	size_t len = make_frame(start, query);
-	struct lb_decision d;
-	struct lb_packet p;
-	uint32_t grow;
+	const uint32_t here_len = len < BYTES_MAX ? len : BYTES_MAX;
+	struct lb_packet out;
+
+	lb_parse(w->start, w->start + here_len, len, &out);
+	packet_text_render(w->start, here_len, len, ret->out_text);
+	if (!out.family)
+		return;
+	if (!grow) {
+		set_headers(w->start + out.l3_at, &out, &ret->out);
+		return;
+	}
+	// The packet itself is as it came.
+	ret->tunnel = (enum lb_mode)w->d.row->mode;
+	set_headers(w->start + out.l3_at, &out, &ret->outer);
+	set_headers(w->start + grow + w->p.l3_at, &w->p, &ret->out);
+}
+
+static void send_on(struct walk *w, struct explanation *ret)
+{
+	const uint32_t grow = lb_decision_grow(&w->d);
+
+	w->start -= grow;
+	if (lb_apply(&w->env, w->start, w->start + w->captured_len + grow, grow, &w->p, &w->d))
+		read_out(w, w->frame_len + grow, grow, ret);
+}
+
+static enum explain_answer answer_of(const struct lb_answer *a, enum lb_reason reason)
+{
+	if (a->kind == LB_ANSWER_ECHO)
+		return EXPLAIN_ECHO_REPLY;
+	if (a->kind == LB_ANSWER_RESET)
+		return EXPLAIN_RST;
+	if (reason == LB_REASON_TTL)
+		return EXPLAIN_TIME_EXCEEDED;
+	return a->mtu ? EXPLAIN_TOO_BIG : EXPLAIN_PORT_UNREACHABLE;
+}
+
+static void answer(struct walk *w, struct explanation *ret)
+{
+	struct lb_answer a = {0};
+	uint32_t here_len;
+
+	lb_answer_of(&w->p, w->d.reason, lb_answer_mtu(&w->p, &w->d),
+		     w->d.is_reply ? &w->d.row->vip : NULL, &a);
+	ret->answer = answer_of(&a, w->d.reason);
+	ret->answer_mtu = a.mtu;
+	w->start -= a.grow;
+	here_len = a.len < BYTES_MAX ? a.len : BYTES_MAX;
+	if (lb_answer_write(w->start, w->start + here_len, &a))
+		read_out(w, a.len, 0, ret);
+}
+
+void explain_run_frame(struct lb_tables *tables, const struct explain_frame *frame, uint32_t now_s,
+		       struct explain_fragments *fragments, struct explanation *ret)
+{
+	struct walk w;
 
 	memset(ret, 0, sizeof(*ret));
-	lb_decide(&env, start, start + len, (uint32_t)len, &p, &d);
-	ret->verdict = d.verdict;
-	ret->reason = d.reason;
-	ret->service = d.service;
-	ret->backend = d.backend;
-	ret->hop = d.hop;
-	ret->is_reply = d.is_reply;
-	ret->is_route_asked = env.asked.family != 0;
-	if (d.service && !d.is_reply)
-		read_slot(tables, &d, now_s, ret);
-	if (d.verdict != LB_TRANSMIT)
+	walk_init(&w, tables, frame, now_s);
+	packet_text_render(w.start, w.captured_len, w.frame_len, ret->text);
+	decide(&w);
+	ret->is_cut = is_cut(&w);
+	if (ret->is_cut)
 		return;
-	ret->ifindex = d.link->ifindex;
-	ret->mtu = d.link->mtu;
-	memcpy(ret->macs, d.link->macs, sizeof(ret->macs));
-	grow = lb_decision_grow(&d);
-	start -= grow;
-	len += grow;
-	if (lb_apply(&env, start, start + len, grow, &p, &d))
-		read_headers(start, grow, ret);
+	if (fragments) {
+		decide_later(&w, fragments);
+		remember_first(&w, fragments);
+	}
+	ret->verdict = w.d.verdict;
+	ret->reason = w.d.reason;
+	ret->service = w.d.service;
+	ret->backend = w.d.backend;
+	ret->hop = w.d.hop;
+	ret->is_reply = w.d.is_reply;
+	ret->is_route_asked = w.env.asked.family != 0;
+	read_slot(&w, now_s, ret);
+	if (w.d.link && !ret->is_route_asked)
+		ret->link = *w.d.link;
+	if (w.d.verdict == LB_TRANSMIT)
+		send_on(&w, ret);
+	else if (w.d.verdict == LB_ANSWER)
+		answer(&w, ret);
+}
+
+// ---- rates ----
+
+enum lb_rate explain_rate_of(enum lb_reason reason)
+{
+	switch (reason) {
+	case LB_REASON_ECHO:
+		return LB_RATE_ECHO;
+	case LB_REASON_ICMP_ERROR:
+	case LB_REASON_ICMP_REPLY:
+		return LB_RATE_ICMP;
+	case LB_REASON_REFUSED_PORT:
+	case LB_REASON_REFUSED_BACKEND:
+		return LB_RATE_REFUSED;
+	case LB_REASON_TOO_BIG:
+	case LB_REASON_TOO_BIG_NO_DF:
+	case LB_REASON_TTL:
+		return LB_RATE_ERROR;
+	default:
+		return LB_RATE_N;
+	}
+}
+
+uint32_t explain_count_full(const struct lb_tables *tables, enum lb_rate rate, uint32_t now_s)
+{
+	const uint32_t max = tables->meta->rates[rate];
+	uint32_t n = 0;
+
+	for (uint32_t cpu = 0; max && cpu < tables->meta->cpu_n; cpu++) {
+		const struct lb_limit *l = &tables->limits[cpu].limits[rate];
+
+		n += l->second == now_s && l->pkts >= max;
+	}
+	return n;
 }

@@ -131,5 +131,7 @@ struct publisher_service_view {
 };
 int publisher_get_service(const struct publisher *p, const char *service,
 			  struct publisher_service_view *ret); // 0 or -ENOENT
+// The name of the service whose row it is; NULL: it is no service's. Borrowed.
+const char *publisher_get_service_name(const struct publisher *p, uint32_t row);
 // Totals of a reason since the tables were made.
 uint64_t publisher_get_reason(const struct publisher *p, enum lb_reason reason);

@@ -164,6 +164,13 @@ int publisher_get_service(const struct publisher *p, const char *service,
 	return 0;
 }
 
+const char *publisher_get_service_name(const struct publisher *p, uint32_t row)
+{
+	if (!row || row >= p->t->meta->service_n || !p->services[row].is_in_use)
+		return NULL;
+	return p->services[row].name;
+}
+
 uint64_t publisher_get_reason(const struct publisher *p, enum lb_reason reason)
 {
 	const struct lb_reason_line *line = &p->t->reason_counters[reason / LB_REASONS_PER_LINE];

@@ -159,11 +159,21 @@ expect "the story names the backend that its slot has" jq -e '
 	.leaves.destination == .backend and .hop.interface == "lan" and
 	(.story | length > 5)' "$RUN/body"
 answers 200 GET "/v1/explain?protocol=tcp&source=198.51.100.10:40000&destination=203.0.113.10:81"
-expect "a port without service says so" jq -e '.reason == "refused_port"' "$RUN/body"
+expect "a port without service says so, and what is answered" jq -e '.reason == "refused_port" and
+	.answer == "rst" and .leaves.source == "203.0.113.10:81" and
+	.leaves.destination == "198.51.100.10:40000" and
+	.rate == {name: "refused", limit: 1000, cpus: .rate.cpus, cpus_full: 0}' "$RUN/body"
+answers 200 GET "/v1/explain?protocol=icmp&source=198.51.100.10&destination=203.0.113.10"
+expect "ping of a VIP is answered" jq -e '.reason == "echo" and .answer == "echo_reply"' "$RUN/body"
+answers 200 GET "$explain&size=1501"
+expect "a packet that is too big says what fits" jq -e '.reason == "too_big" and
+	.answer == "fragmentation_needed" and .answer_mtu == 1500 and .hop.mtu == 1500' "$RUN/body"
 answers 200 GET "/v1/explain?protocol=tcp&source=10.1.0.11:8080&destination=198.51.100.10:40000"
 expect "a reply is rewritten" jq -e '.leaves.source == "203.0.113.10:80"' "$RUN/body"
 answers 400 GET "/v1/explain?protocol=icmp&source=198.51.100.10:1&destination=203.0.113.10:80"
 answers 400 GET "/v1/explain?protocol=tcp&source=198.51.100.10&destination=203.0.113.10:80"
+answers 400 GET "$explain&size=39"
+answers 400 GET "$explain&size=65536"
 answers 400 GET "/v1/explain?protocol=tcp&source=[::1]:1&destination=203.0.113.10:80"
 expect "explaining writes nothing" test "$(table_hash "${written[@]}")" = "$state"
 backend=$(api "$explain" | jq -r .backend)
@@ -180,7 +190,8 @@ tunnel="/v1/explain?protocol=tcp&source=198.51.100.10:40000&destination=203.0.11
 tunnelled()
 {
 	api "$tunnel" | jq -e '.leaves == {source: "198.51.100.10:40000", destination:
-		"203.0.113.20:443", outer_source: "2001:db8:2::2", outer_destination: "fd00:1::12"}'
+		"203.0.113.20:443", ttl: 64, length: 40, tunnel: "ipip", outer_source: "2001:db8:2::2",
+		outer_destination: "fd00:1::12", outer_ttl: 64, outer_length: 80}'
 }
 await 10 "IPv4 leaves inside IPv6, with both headers told" tunnelled
 answers 200 DELETE /v1/services/tunnel
@@ -212,6 +223,7 @@ for command in status export history diff 'service list' 'service show web' 'bac
 	'backend list web' stats 'stats web' drops events version \
 	'explain tcp 198.51.100.7:40000 203.0.113.10:80' \
 	'explain --syn tcp 198.51.100.7:40000 203.0.113.10:80' \
+	'explain --size 1500 icmp 2001:db8:100::7 2001:db8:113::10' \
 	"apply --dry-run $RUN/services.yaml"; do
 	# shellcheck disable=SC2086 # words are meant
 	prints_json $command

@@ -93,7 +93,7 @@ static void offer_word(const struct lbctl *l, const struct command *c, const cha
 	else if (at == 0 && !strcmp(c->words, "FILE"))
 		printf("FILE\n"); // the script completes file names
 	else if (at == 0 && strstr(c->words, "PROTOCOL"))
-		printf("tcp\nudp\n");
+		printf("tcp\nudp\nicmp\n");
 	else if (!strcmp(c->name, "help"))
 		offer_commands(at, words, begun);
 }

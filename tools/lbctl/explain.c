@@ -9,10 +9,11 @@
 
 int command_explain(const struct lbctl *l, const struct args *a)
 {
-	char *path =
-		http_path(args_get(a, "syn") ? "/v1/explain?protocol=%&source=%&destination=%&syn=1"
-					     : "/v1/explain?protocol=%&source=%&destination=%",
-			  a->words[0], a->words[1], a->words[2]);
+	const char *size = args_get(a, "size");
+	char *path = http_path(size ? "/v1/explain?protocol=%&source=%&destination=%&syn=%&size=%"
+				    : "/v1/explain?protocol=%&source=%&destination=%&syn=%",
+			       a->words[0], a->words[1], a->words[2],
+			       args_get(a, "syn") ? "1" : "0", size);
 	json_t *answer, *line;
 	size_t i;
 	int status = http_get(l, path, &answer);

@@ -112,11 +112,15 @@ const struct command commands[] = {
 	{"drops", "", 0, 0, "why packets were dropped, how many, and what that means", NULL,
 	 command_drops, {{"all", NULL, "also the reasons that have not occurred"},
 			 {"watch", NULL, "again every second, with rates"}}},
-	{"explain", "PROTOCOL SOURCE:PORT DESTINATION:PORT", 3, 3,
+	{"explain", "PROTOCOL SOURCE[:PORT] DESTINATION[:PORT]", 3, 3,
 	 "what happens to such a packet, and why",
-	 "Runs the dataplane's own code on the live tables, and changes nothing. Example:\n"
-	 "  lbctl explain tcp 198.51.100.7:40000 203.0.113.10:80\n",
-	 command_explain, {{"syn", NULL, "as a SYN: a new connection"}}},
+	 "Runs the dataplane's own code on the live tables, and changes nothing. PROTOCOL is tcp,\n"
+	 "udp, or icmp: an echo request (ping), without ports. Examples:\n"
+	 "  lbctl explain tcp 198.51.100.7:40000 203.0.113.10:80\n"
+	 "  lbctl explain icmp 2001:db8:100::7 2001:db8:113::10\n",
+	 command_explain, {
+		{"syn", NULL, "tcp: as a SYN, a new connection"},
+		{"size", "BYTES", "of the IP packet (default: its headers alone)"}}},
 	{"events", "", 0, 0, "health transitions, changes and warnings", NULL,
 	 command_events, {{"follow", NULL, "go on as they happen; with --json one document a line"}}},
 	{"version", "", 0, 0, "versions of lbctl and lbd", NULL, command_version},
