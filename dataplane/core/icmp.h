@@ -21,27 +21,32 @@ struct lb_icmp_change {
 	__u64 address_sum, flow_sum;
 };
 
-// Mends a quoted 16-bit checksum at @at by @sum. Returns what that changes the error's own sum by.
-static __always_inline __u64 lb_icmp_mend(__u16 *at, __u64 sum)
+// Puts a quoted 16-bit checksum at @at. Returns what that changes the error's own sum by.
+static __always_inline __u64 lb_icmp_put(__u16 *at, __u16 check)
 {
 	__u16 before = *at;
 
-	*at = lb_checksum_mend(before, sum);
-	return lb_checksum_replace16(0, before, *at);
+	*at = check;
+	return lb_checksum_replace16(0, before, check);
 }
 
 // The quoted transport's checksum, where it is quoted: UDP's is, TCP's if the quote has 18 bytes of
-// it.
+// it. A UDP packet without checksum (0) is quoted without; one whose checksum becomes 0 was sent
+// with 0xffff (RFC 768).
 static __always_inline __u64 lb_icmp_quoted_check(const struct lb_packet *p, __u8 *l4, __u64 sum)
 {
 	const __u32 at = p->quote.protocol == LB_IP_TCP ? 16 : 6;
-	__u16 *check = (void *)(l4 + at);
+	__u16 *check_at = (void *)(l4 + at);
+	__u16 check;
 
-	if ((__u8 *)check + 2 > p->end || p->quote.l4_at + at + 2 > (__u32)p->l3_at + p->ip_len)
+	if ((__u8 *)check_at + 2 > p->end || p->quote.l4_at + at + 2 > (__u32)p->l3_at + p->ip_len)
 		return 0;
-	if (p->quote.protocol == LB_IP_UDP && *check == 0)
+	if (p->quote.protocol == LB_IP_UDP && *check_at == 0)
 		return 0;
-	return lb_icmp_mend(check, sum);
+	check = lb_checksum_mend(*check_at, sum);
+	if (p->quote.protocol == LB_IP_UDP && check == 0)
+		check = 0xffff;
+	return lb_icmp_put(check_at, check);
 }
 
 // Changes the quote. Returns what that changes the error's own checksum by; ~0: it does not lie in
@@ -57,8 +62,11 @@ static __always_inline __u64 lb_icmp_quote(const struct lb_packet *p,
 	if (l3 + (p->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) > p->end || l4 + 8 > p->end)
 		return ~0ull;
 	lb_rewrite_put_address(l3 + c->address_at, p->family, c->to);
-	if (p->family == 4)
-		sum += lb_icmp_mend(&((struct lb_ipv4_header *)l3)->check, c->address_sum);
+	if (p->family == 4) {
+		__u16 *check = &((struct lb_ipv4_header *)l3)->check;
+
+		sum += lb_icmp_put(check, lb_checksum_mend(*check, c->address_sum));
+	}
 	port = (void *)(l4 + c->port_at);
 	sum = lb_checksum_replace16(sum, *port, c->port);
 	*port = c->port;

@@ -236,8 +236,28 @@ def quoted_headers():
                      "icmp_error")
 
 
+def quoted_udp_checksum_of_zero(udp):
+    """A payload word is chosen such that the checksum of what the backend sent computes to 0."""
+    def quote(address, port, word):
+        return bytes(ip(address, CLIENT[udp.family]) / l4(UDP, port, PORT)
+                     / Raw(word.to_bytes(2, "big") + bytes(20)))
+
+    def checksum(raw):
+        return int.from_bytes(raw[-24:-22], "big")
+
+    word = checksum(quote(udp.a.address, udp.a.port, 0))
+    sent_by_backend = quote(udp.a.address, udp.a.port, word)
+    assert checksum(sent_by_backend) == 0xffff
+    kind = kinds(udp.family)[0][1]
+    packet = error(udp.family, udp.vip, kind, quote(udp.vip, udp.port, word))
+    return forwarded(f"a quoted UDP checksum that becomes 0 was ffff (IPv{udp.family})", packet,
+                     udp.a, to_backend(udp, udp.a, kind, sent_by_backend, packet), "icmp_error")
+
+
 def lines():
-    return to_vips() + tracking() + refused() + from_backends() + quoted_headers()
+    zeros = [line for family in (4, 6)
+             for line in quoted_udp_checksum_of_zero(SERVICES["nat", family, UDP])]
+    return to_vips() + tracking() + refused() + from_backends() + quoted_headers() + zeros
 
 
 __all__ = ["lines", "IP"]
