@@ -31,6 +31,8 @@ struct run_executor {
 };
 
 extern const struct run_executor run_native, run_xdp;
+// Written apart from the core, and slow: reference/reference.h.
+extern const struct run_executor run_reference;
 // The DPDK walk: with frames in one segment, in small ones, in bursts; and a worker that calls it.
 extern const struct run_executor run_dpdk, run_dpdk_segments, run_dpdk_bursts;
 extern const struct run_executor run_dpdk_worker, run_dpdk_worker_bursts;

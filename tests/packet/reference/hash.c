@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The hashes that say where in the tables something is. All balancers of a fleet, and lbd, must
+// agree on them, so they are as fixed as the tables' layout. Numbers wider than a byte are
+// little endian here, also those of addresses and ports as they lie in a packet.
+//
+//   flow     Thorup: High Speed Hashing for Integers and Strings, 2015, 3.5, "pair
+//            multiply-shift": of words x0, x1, ... and keys a0, a1, ..., the high half of
+//            (a0 + x1)(a1 + x0) + (a2 + x3)(a3 + x2) + ... + a6, modulo 2^64. Once for the high
+//            half of the result, once, with the next eight keys, for the low half. VIP and protocol
+//            are added; MurmurHash3's 64-bit finalizer (Appleby) is the end.
+//   index    of address, protocol and port: two products mixed, and multiplied again. No key.
+//   filter   of an address: the highest bits of its two products.
+#include "tests/packet/reference/reference.h"
+
+#define FILTER_BITS (LB_VIP_FILTER_WORDS * 64)
+
+static uint64_t get_little(const uint8_t *at, int n)
+{
+	uint64_t value = 0;
+
+	for (int i = n - 1; i >= 0; i--)
+		value = value << 8 | at[i];
+	return value;
+}
+
+static uint64_t mix_address(const struct ref_address *a)
+{
+	return (get_little(a->bytes, 8) * 0x9e3779b97f4a7c15) ^
+	       (get_little(a->bytes + 8, 8) * 0xc2b2ae3d27d4eb4f);
+}
+
+// The high half of the sum; @n: of words, even.
+static uint64_t multiply_shift(const __u64 *keys, const uint64_t *words, int n)
+{
+	uint64_t sum = keys[6];
+
+	for (int i = 0; i < n; i += 2)
+		sum += (keys[i] + words[i + 1]) * (keys[i + 1] + words[i]);
+	return sum >> 32;
+}
+
+static uint64_t murmur3_finalize(uint64_t k)
+{
+	k ^= k >> 33;
+	k *= 0xff51afd7ed558ccd;
+	k ^= k >> 33;
+	k *= 0xc4ceb9fe1a85ec53;
+	k ^= k >> 33;
+	return k;
+}
+
+// @ports: source and destination, as they lie in a packet; of a fragment its identification.
+uint64_t ref_hash_flow(const struct lb_meta *meta, int family, const struct ref_address *source,
+		       const struct ref_address *destination, uint8_t protocol,
+		       const uint8_t ports[4])
+{
+	// IPv4 ends with its last four bytes and the ports; of IPv6 the other twelve follow.
+	const uint64_t words[6] = {
+		get_little(source->bytes + 12, 4), get_little(ports, 4),
+		get_little(source->bytes, 4),	   get_little(source->bytes + 4, 4),
+		get_little(source->bytes + 8, 4),  0,
+	};
+	const int n = family == 4 ? 2 : 6;
+	uint64_t high = multiply_shift(meta->flow_keys, words, n);
+	uint64_t low = multiply_shift(meta->flow_keys + 8, words, n);
+
+	return murmur3_finalize((high << 32) + low + (mix_address(destination) ^ protocol));
+}
+
+uint32_t ref_hash_key(const struct ref_address *address, uint8_t protocol, uint16_t port)
+{
+	// The port as it lies in a packet, then the protocol.
+	const uint8_t bytes[3] = {(uint8_t)(port >> 8), (uint8_t)port, protocol};
+	uint64_t h = mix_address(address) + get_little(bytes, 3) * 0x165667b19e3779f9;
+
+	h ^= h >> 32;
+	h *= 0x9e3779b97f4a7c15;
+	return (uint32_t)(h >> 32);
+}
+
+uint32_t ref_hash_filter_bit(const struct ref_address *address)
+{
+	return (uint32_t)(mix_address(address) >> 52) % FILTER_BITS;
+}
