@@ -32,6 +32,7 @@ export ROOT BUILD
 	packages_vm=(qemu-system-x86 busybox-static cpio kmod xz-utils clang-19)
 	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)
 	packages_tools=(jq)
+	packages_testpmd=(dpdk-dev)
 	packages_bench=(iproute2 ethtool jq mount procps python3 util-linux)
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tools/bench dpdk: what a packet costs in the walk of lb-dpdk, in memory.
+"""tools/bench dpdk: what a packet costs in the walk of lb-dpdk, in memory; and lb-dpdk on a link.
 
 bench-dpdk (tools/bench.d/dpdk/) measures; this asks it and shows. Each figure is the best of
 alternating rounds: the staged walk, which takes a burst through each step, and the plain one,
@@ -11,6 +11,7 @@ import pathlib
 import subprocess
 import sys
 
+import link
 import world
 
 PROGRAM = pathlib.Path(world.BUILD) / "tools/bench-dpdk"
@@ -97,6 +98,8 @@ def main():
     result["flood"] = run_flood(arguments.runs)
     print()
     print_verdict(result)
+    if not arguments.only:
+        result["link"] = link.run(arguments.runs)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(result, file, indent=2)

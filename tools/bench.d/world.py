@@ -18,7 +18,7 @@ import time
 
 BUILD = os.environ["BUILD"]
 DIR = pathlib.Path("/run/lb-bench")
-MODES = ["nat", "l2", "ipip"]
+MODES = ["nat", "l2", "ipip", "gue"]
 BACKENDS = 10
 BALANCER_MAC = "02:00:00:00:00:02"
 START_S = 30
@@ -70,20 +70,43 @@ def lbctl(*arguments, stdin=None):
     return run(f"{BUILD}/lbctl", "--socket", str(DIR / "run/lbd.sock"), *arguments, stdin=stdin)
 
 
-class World:
-    def __init__(self, limits=None):
+class Lbd:
+    """lbd, with its files in DIR, and other settings than those of where its files are."""
+
+    def __init__(self, settings):
         self.bpffs = DIR / "bpf/lbd"
-        self.lbd = None
         run("mount", "-t", "tmpfs", "tmpfs", "/run")
         (DIR / "bpf").mkdir(parents=True)
         run("mount", "-t", "bpf", "bpf", str(DIR / "bpf"))
         self.bpffs.mkdir()
         run("ip", "link", "set", "lo", "up")
+        self.settings = {**settings, "run_dir": str(DIR / "run"), "state_dir": str(DIR / "state"),
+                         "bpffs_dir": str(self.bpffs),
+                         "hash_key_file": str(DIR / "state/hash.key"), "listen": ""}
+        self.process = None
+
+    def start(self):
+        file = DIR / "lbd.yaml"
+        file.write_text(json.dumps(self.settings), encoding="ascii")
+        with open(DIR / "lbd.log", "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen([f"{BUILD}/lbd", "--config", str(file)], stderr=log)
+        await_true("lbd's start", lambda: self.process.poll() is not None
+                   or (DIR / "run/lbd.sock").exists())
+        if self.process.poll() is not None:
+            sys.exit(f"bench: lbd did not start: {(DIR / 'lbd.log').read_text(encoding='utf-8')}")
+
+
+class World:
+    def __init__(self, limits=None):
+        settings = {"interfaces": [{"name": "lb0", "xdp": "native"}]}
+        lbd = Lbd({**settings, "limits": limits} if limits else settings)
+        self.bpffs = lbd.bpffs
         for pair in (0, 1):
             self.make_pair(pair)
         self.set_addresses()
         self.attach_empty()
-        self.start_lbd(limits)
+        lbd.start()
+        self.lbd = lbd.process
 
     def make_pair(self, pair):
         run("ip", "link", "add", f"gen{pair}", "type", "veth", "peer", "name", f"lb{pair}")
@@ -107,18 +130,3 @@ class World:
         pin = self.bpffs / "empty"
         run("bpftool", "prog", "load", f"{BUILD}/xdp/empty.bpf.o", str(pin), "type", "xdp")
         run("ip", "link", "set", "dev", "lb1", "xdpdrv", "pinned", str(pin))
-
-    def start_lbd(self, limits):
-        settings = {"interfaces": [{"name": "lb0", "xdp": "native"}], "run_dir": str(DIR / "run"),
-                    "state_dir": str(DIR / "state"), "bpffs_dir": str(self.bpffs),
-                    "hash_key_file": str(DIR / "state/hash.key"), "listen": ""}
-        if limits:
-            settings["limits"] = limits
-        file = DIR / "lbd.yaml"
-        file.write_text(json.dumps(settings), encoding="ascii")
-        with open(DIR / "lbd.log", "w", encoding="utf-8") as log:
-            self.lbd = subprocess.Popen([f"{BUILD}/lbd", "--config", str(file)], stderr=log)
-        await_true("lbd's start", lambda: self.lbd.poll() is not None
-                   or (DIR / "run/lbd.sock").exists())
-        if self.lbd.poll() is not None:
-            sys.exit(f"bench: lbd did not start: {(DIR / 'lbd.log').read_text(encoding='utf-8')}")

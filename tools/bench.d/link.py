@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""tools/bench dpdk, its last part: lb-dpdk from one end of a link to the same end.
+
+lb-pktgen on one CPU sends over net_memif (shared memory) to a process on another, and counts what
+comes back: from lb-dpdk, which balances it, or from dpdk-testpmd, which swaps the MAC addresses and
+does no more (`macswap`), or from nobody (`rxonly`: as much as lb-pktgen can send). All are started
+once, and stopped (SIGSTOP) but for the one whose turn it is; a figure is the median of its turns."""
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+
+import world
+
+DIR = world.DIR / "link"
+LBD_INTERFACE = "mem0"
+MAC = "02:00:00:00:00:02"
+FLOWS = 1 << 16
+SECONDS = 2
+PORT, NAT_PORT = 80, 8080
+ROWS = ["rxonly", "macswap", *world.MODES]
+
+
+def why_not():
+    """None, or a sentence: why this host cannot measure it."""
+    if len(os.sched_getaffinity(0)) < 2:
+        return "one CPU only"
+    if not shutil.which("dpdk-testpmd"):
+        return "dpdk-testpmd is not installed (apt install dpdk-dev)"
+    if not os.path.exists("/dev/net/tun"):
+        return "there is no /dev/net/tun"
+    return None
+
+
+def cpus():
+    """Of the one that forwards, and of lb-pktgen."""
+    return sorted(os.sched_getaffinity(0))[:2]
+
+
+def vdev(role, name):
+    mac = f",mac={MAC}" if role == "server" else ""
+    return f"net_memif0,role={role},socket={DIR}/{name}.sock,socket-abstract=no{mac}"
+
+
+class Peer:
+    """A process that forwards, and whether it may."""
+
+    def __init__(self, name, command, says):
+        """@says: in its log, once lb-pktgen may connect to it."""
+        self.name, self.log, self.says = name, DIR / f"{name}.log", says
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        world.await_true(f"{name}'s start", self.is_ready)
+
+    def is_ready(self):
+        text = self.log.read_text(encoding="utf-8")
+        if self.process.poll() is not None:
+            sys.exit(f"bench: {self.name} did not start: {text}")
+        return self.says in text
+
+    def stop(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+
+def eal():
+    """Main and worker share a CPU: main forwards nothing."""
+    cpu = cpus()[0]
+    return ["--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", "512", "--no-pci", "--no-telemetry",
+            "--no-shconf", "--log-level", "error"]
+
+
+def start_testpmd(mode):
+    return Peer(mode, ["dpdk-testpmd", *eal(), "--vdev", vdev("server", mode), "--", "--no-numa",
+                       f"--forward-mode={mode}", "--auto-start", "--nb-cores=1", "--rxd=2048",
+                       "--txd=2048", "--burst=32", "--total-num-mbufs=16384"],
+                "Checking link statuses")
+
+
+def start_lb_dpdk():
+    return Peer("lb-dpdk", [f"{world.BUILD}/lb-dpdk", "--tables", f"{world.DIR}/run/tables", "--",
+                            *eal(), "--vdev", vdev("server", "lb-dpdk")],
+                f"is {LBD_INTERFACE} to the kernel")
+
+
+def set_addresses():
+    commands = [f"link set {LBD_INTERFACE} addrgenmode none up",
+                f"address add 10.1.0.1/24 dev {LBD_INTERFACE}"]
+    commands += [f"neighbour add {world.backend(4, i)} dev {LBD_INTERFACE} nud permanent "
+                 f"lladdr 02:00:00:00:01:{11 + i:02x}" for i in range(world.BACKENDS)]
+    world.run("ip", "-batch", "-", stdin="\n".join(commands))
+
+
+def services():
+    made = []
+    for mode in world.MODES:
+        port = NAT_PORT if mode == "nat" else PORT
+        backends = [{"address": world.backend(4, i), "port": port}
+                    for i in range(world.BACKENDS)]
+        # The steady state is measured: let it come soon.
+        made.append({"name": mode, "vips": [world.vip(mode, 4)], "port": PORT, "mode": mode,
+                     "idle_timeout": "1s", "backends": backends})
+    return json.dumps({"services": made})
+
+
+def send(peer, mode, *arguments):
+    """lb-pktgen's totals."""
+    return json.loads(world.run(
+        "taskset", "-c", str(cpus()[1]), f"{world.BUILD}/lb-pktgen", "--vdev",
+        vdev("client", peer.name), "--to", f"{world.vip(mode, 4)}:{PORT}", "--via", MAC, "--json", *arguments))
+
+
+def is_attached():
+    status = json.loads(world.lbctl("--json", "status"))
+    return any(worker["state"] == "running" for worker in status["workers"]) and all(
+        interface["attached"] for interface in status["interfaces"])
+
+
+def is_steady():
+    shown = json.loads(world.lbctl("--json", "service", "list"))["services"]
+    return not any(service["slots_in_transition"] for service in shown)
+
+
+class Bench:
+    def __init__(self):
+        lbd = world.Lbd({"dataplane": "dpdk", "interfaces": [LBD_INTERFACE],
+                         "source": {"ipv4": "10.9.0.0/24"}})
+        DIR.mkdir()
+        lbd.start()
+        ours = start_lb_dpdk()
+        world.await_true("lb-dpdk's attachment", is_attached)
+        set_addresses()
+        world.lbctl("apply", "-", stdin=services())
+        for mode in world.MODES:
+            world.await_true(f"{mode}: a way through", lambda: not send(
+                ours, mode, "--packets", "64")["lost"])
+        world.await_true("the steady state", is_steady)
+        ours.stop()
+        self.peers = dict.fromkeys(world.MODES, ours)
+        for mode in ("macswap", "rxonly"):
+            self.peers[mode] = start_testpmd(mode)
+            self.peers[mode].stop()
+
+    def turn(self, row):
+        """Packets a second that came back, in millions."""
+        peer = self.peers[row]
+        mode = row if row in world.MODES else world.MODES[0]
+        peer.go_on()
+        sent = send(peer, mode, "--flows", str(FLOWS), "--seconds", str(SECONDS))
+        peer.stop()
+        return sent["sent_mpps" if row == "rxonly" else "received_mpps"]
+
+    def measure(self, turns):
+        taken = {row: [] for row in ROWS}
+        for i in range(turns):
+            for row in ROWS:
+                print(f"turn {i + 1} of {turns}: {row}", file=sys.stderr, flush=True)
+                taken[row].append(self.turn(row))
+        return {row: {"mpps": statistics.median(figures), "turns": figures}
+                for row, figures in taken.items()}
+
+
+def show(rows):
+    least = rows["macswap"]["mpps"]
+    print("\nover net_memif, millions of packets a second, and of them beside `macswap`\n")
+    for row, figures in rows.items():
+        text = "" if row == "rxonly" else f"{figures['mpps'] / least:8.2f}"
+        print(f"{row:12}{figures['mpps']:8.2f}{text}")
+
+
+def run(turns):
+    """The figures; None: this host cannot measure it."""
+    hindrance = why_not()
+    if hindrance:
+        print(f"\nover net_memif: skipped: {hindrance}")
+        return None
+    rows = Bench().measure(turns)
+    show(rows)
+    return rows
