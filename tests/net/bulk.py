@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Bytes in bulk, for path_mtu.sh: a server that answers a TCP upload by its SHA-256 and a
-# datagram by itself, and a client that checks both. IPv4 and IPv6.
+# Bytes in bulk, for path_mtu.sh and nat_mtu.sh: a server that answers a TCP upload by its SHA-256,
+# a download by random bytes and their SHA-256, and a datagram by itself, and a client that checks
+# them. IPv4 and IPv6.
 #
 #   bulk.py serve PORT
 #   bulk.py upload ADDRESS PORT BYTES     status 0: all arrived
+#   bulk.py download ADDRESS PORT BYTES   the same
 #   bulk.py echo ADDRESS PORT BYTES       status 0: a datagram of this size came back whole
 import hashlib
 import os
@@ -16,19 +18,29 @@ import sys
 import threading
 
 TIMEOUT_S = 30
+HEADER = struct.Struct("!?Q")  # whether it is a download, and of how many bytes
 
 
-def take(connection):
+def take(connection, length):
+    """The SHA-256 of what comes; None where less comes."""
+    digest = hashlib.sha256()
+    while length:
+        data = connection.recv(min(length, 65536))
+        if not data:
+            return None
+        digest.update(data)
+        length -= len(data)
+    return digest.digest()
+
+
+def answer(connection):
     with connection:
-        length = struct.unpack("!Q", connection.recv(8, socket.MSG_WAITALL))[0]
-        digest = hashlib.sha256()
-        while length:
-            data = connection.recv(min(length, 65536))
-            if not data:
-                return
-            digest.update(data)
-            length -= len(data)
-        connection.sendall(digest.digest())
+        is_download, length = HEADER.unpack(connection.recv(HEADER.size, socket.MSG_WAITALL))
+        if is_download:
+            data = os.urandom(length)
+            connection.sendall(data + hashlib.sha256(data).digest())
+        else:
+            connection.sendall(take(connection, length) or b"")
 
 
 def echo(datagrams):
@@ -54,15 +66,22 @@ def serve(port):
         datagrams.bind(("", port))
         threading.Thread(target=echo, args=(datagrams,), daemon=True).start()
     while True:
-        threading.Thread(target=take, args=(listener.accept()[0],), daemon=True).start()
+        threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
 
 
 def upload(address, port, length):
     data = os.urandom(length)
     with socket.create_connection((address, port), timeout=TIMEOUT_S) as connection:
-        connection.sendall(struct.pack("!Q", length) + data)
-        answer = connection.recv(32, socket.MSG_WAITALL)
-    return answer == hashlib.sha256(data).digest()
+        connection.sendall(HEADER.pack(False, length) + data)
+        digest = connection.recv(32, socket.MSG_WAITALL)
+    return digest == hashlib.sha256(data).digest()
+
+
+def download(address, port, length):
+    with socket.create_connection((address, port), timeout=TIMEOUT_S) as connection:
+        connection.sendall(HEADER.pack(True, length))
+        digest = take(connection, length)
+        return digest is not None and digest == connection.recv(32, socket.MSG_WAITALL)
 
 
 def ask(address, port, length):
@@ -87,8 +106,8 @@ def main():
     verb, *arguments = sys.argv[1:]
     if verb == "serve":
         serve(int(arguments[0]))
-    done = {"upload": upload, "echo": ask}[verb](arguments[0], *map(int, arguments[1:]))
-    return 0 if done else 1
+    ask_for = {"upload": upload, "download": download, "echo": ask}[verb]
+    return 0 if ask_for(arguments[0], *map(int, arguments[1:])) else 1
 
 
 sys.exit(main())
