@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The list of reasons, as words.
+// The list of reasons, as tables.
 #include "control/reasons.h"
 
 const char *reason_label(enum lb_reason reason)
@@ -23,6 +23,17 @@ const char *reason_text(enum lb_reason reason)
 	};
 
 	return reason < LB_REASON_N ? texts[reason] : texts[LB_REASON_NONE];
+}
+
+enum lb_verdict reason_verdict(enum lb_reason reason)
+{
+	static const enum lb_verdict verdicts[] = {
+#define VERDICT(name, verdict, label, text) LB_##verdict,
+		LB_REASONS(VERDICT)
+#undef VERDICT
+	};
+
+	return reason < LB_REASON_N ? verdicts[reason] : verdicts[LB_REASON_NONE];
 }
 
 const char *verdict_name(enum lb_verdict verdict)

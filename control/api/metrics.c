@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "control/reasons.h"
+
 #include "control/dpdk.h"
 
 #define WORKERS_MAX 256
@@ -23,25 +25,13 @@ static void add_family(struct evbuffer *to, const char *name, const char *type, 
 
 static void add_reasons(struct evbuffer *to, const struct lbd *d)
 {
-	static const struct {
-		const char *label, *verdict;
-	} reasons[] = {
-#define REASON_PASS "pass"
-#define REASON_DROP "drop"
-#define REASON_TRANSMIT "transmit"
-#define REASON_ANSWER "answer"
-#define REASON(name, verdict, label, text) {label, REASON_##verdict},
-		LB_REASONS(REASON)
-#undef REASON
-	};
-
 	add_family(to, "sluice_packets_total", "counter",
 		   "Packets by what became of them and why; the sum is all that came in.");
-	for (int i = 0; i < LB_REASON_N; i++)
+	for (enum lb_reason i = 0; i < LB_REASON_N; i++)
 		evbuffer_add_printf(
 			to, "sluice_packets_total{verdict=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-			reasons[i].verdict, reasons[i].label,
-			publisher_get_reason(d->publisher, (enum lb_reason)i));
+			verdict_name(reason_verdict(i)), reason_label(i),
+			publisher_get_reason(d->publisher, i));
 }
 
 static const struct service_family {

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "control/reasons.h"
+
 struct reading {
 	uint64_t time_ns; // 0: none yet
 	uint64_t pkts[LB_VERDICT_N];
@@ -17,18 +19,12 @@ struct rate {
 	struct reading last, before;
 };
 
-static const enum lb_verdict verdicts[] = {
-#define VERDICT(name, verdict, label, text) LB_##verdict,
-	LB_REASONS(VERDICT)
-#undef VERDICT
-};
-
 uint64_t rate_total_pkts(const struct lbd *d, enum lb_verdict verdict)
 {
 	uint64_t pkts = 0;
 
 	for (int i = 0; i < LB_REASON_N; i++) {
-		if (verdicts[i] == verdict)
+		if (reason_verdict((enum lb_reason)i) == verdict)
 			pkts += publisher_get_reason(d->publisher, (enum lb_reason)i);
 	}
 	return pkts;

@@ -6,18 +6,7 @@
 
 #include <string.h>
 
-static const struct {
-	const char *label, *verdict, *text;
-	enum lb_verdict number;
-} reasons[] = {
-#define PASS_NAME "pass"
-#define DROP_NAME "drop"
-#define TRANSMIT_NAME "transmit"
-#define ANSWER_NAME "answer"
-#define REASON(name, verdict, label, text) {label, verdict##_NAME, text, LB_##verdict},
-	LB_REASONS(REASON)
-#undef REASON
-};
+#include "control/reasons.h"
 
 // @ends_only: of what was not sent on, and is not the kernel's either.
 static json_t *render_reasons(const struct lbd *d, bool ends_only, json_int_t *ret_total)
@@ -25,17 +14,18 @@ static json_t *render_reasons(const struct lbd *d, bool ends_only, json_int_t *r
 	json_t *list = json_array();
 
 	*ret_total = 0;
-	for (int i = 0; i < LB_REASON_N; i++) {
-		json_int_t pkts = (json_int_t)publisher_get_reason(d->publisher, (enum lb_reason)i);
+	for (enum lb_reason i = 0; i < LB_REASON_N; i++) {
+		const enum lb_verdict verdict = reason_verdict(i);
+		json_int_t pkts = (json_int_t)publisher_get_reason(d->publisher, i);
 
-		if (ends_only && reasons[i].number != LB_DROP && reasons[i].number != LB_ANSWER)
+		if (ends_only && verdict != LB_DROP && verdict != LB_ANSWER)
 			continue;
-		if (!ends_only || reasons[i].number == LB_DROP)
+		if (!ends_only || verdict == LB_DROP)
 			*ret_total += pkts;
 		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:I, s:s}", "reason", reasons[i].label,
-						"verdict", reasons[i].verdict, "packets", pkts,
-						"meaning", reasons[i].text));
+				      json_pack("{s:s, s:s, s:I, s:s}", "reason", reason_label(i),
+						"verdict", verdict_name(verdict), "packets", pkts,
+						"meaning", reason_text(i)));
 	}
 	return list;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/reasons.h"
 #include "dataplane/core/index.h"
 #include "dataplane/core/packet.h"
 
@@ -302,15 +303,10 @@ static void put_route6(struct filling *f)
 
 static enum lb_reason next_reason(struct filling *f)
 {
-	static const char *const labels[] = {
-#define LABEL(name, verdict, label, text) label,
-		LB_REASONS(LABEL)
-#undef LABEL
-	};
 	const char *word = next_word(f);
 
-	for (int i = 0; i < LB_REASON_N; i++)
-		if (strcmp(labels[i], word) == 0)
+	for (enum lb_reason i = 0; i < LB_REASON_N; i++)
+		if (strcmp(reason_label(i), word) == 0)
 			return i;
 	cases_die(f->line, "no such reason");
 }

@@ -17,7 +17,6 @@ import world
 
 DIR = world.DIR / "link"
 LBD_INTERFACE = "mem0"
-MAC = "02:00:00:00:00:02"
 FLOWS = 1 << 16
 SECONDS = 2
 PORT, NAT_PORT = 80, 8080
@@ -41,7 +40,7 @@ def cpus():
 
 
 def vdev(role, name):
-    mac = f",mac={MAC}" if role == "server" else ""
+    mac = f",mac={world.BALANCER_MAC}" if role == "server" else ""
     return f"net_memif0,role={role},socket={DIR}/{name}.sock,socket-abstract=no{mac}"
 
 
@@ -91,8 +90,7 @@ def start_lb_dpdk():
 def set_addresses():
     commands = [f"link set {LBD_INTERFACE} addrgenmode none up",
                 f"address add 10.1.0.1/24 dev {LBD_INTERFACE}"]
-    commands += [f"neighbour add {world.backend(4, i)} dev {LBD_INTERFACE} nud permanent "
-                 f"lladdr 02:00:00:00:01:{11 + i:02x}" for i in range(world.BACKENDS)]
+    commands += world.neighbours(LBD_INTERFACE, range(world.BACKENDS), [4])
     world.run("ip", "-batch", "-", stdin="\n".join(commands))
 
 
@@ -112,18 +110,14 @@ def send(peer, mode, *arguments):
     """lb-pktgen's totals."""
     return json.loads(world.run(
         "taskset", "-c", str(cpus()[1]), f"{world.BUILD}/lb-pktgen", "--vdev",
-        vdev("client", peer.name), "--to", f"{world.vip(mode, 4)}:{PORT}", "--via", MAC, "--json", *arguments))
+        vdev("client", peer.name), "--to", f"{world.vip(mode, 4)}:{PORT}", "--via",
+        world.BALANCER_MAC, "--json", *arguments))
 
 
 def is_attached():
     status = json.loads(world.lbctl("--json", "status"))
     return any(worker["state"] == "running" for worker in status["workers"]) and all(
         interface["attached"] for interface in status["interfaces"])
-
-
-def is_steady():
-    shown = json.loads(world.lbctl("--json", "service", "list"))["services"]
-    return not any(service["slots_in_transition"] for service in shown)
 
 
 class Bench:
@@ -139,7 +133,7 @@ class Bench:
         for mode in world.MODES:
             world.await_true(f"{mode}: a way through", lambda: not send(
                 ours, mode, "--packets", "64")["lost"])
-        world.await_true("the steady state", is_steady)
+        world.await_true("the steady state", world.is_steady)
         ours.stop()
         self.peers = dict.fromkeys(world.MODES, ours)
         for mode in ("macswap", "rxonly"):

@@ -59,6 +59,19 @@ def machine():
             "kernel": platform.release()}
 
 
+def neighbours(device, numbers, families):
+    """What the backends of these numbers are on @device, for `ip -batch`; -1 is the gateway."""
+    return [f"neighbour add {backend(family, number)} dev {device} nud permanent "
+            f"lladdr 02:00:00:00:01:{11 + number:02x}" for number in numbers for family in families]
+
+
+def is_steady():
+    """No slot is in transition but of what is always tracked: that looks up anyway."""
+    shown = json.loads(lbctl("--json", "service", "list"))["services"]
+    return not any(service["slots_in_transition"] for service in shown
+                   if service["config"]["tracking"] != "always")
+
+
 def send(pair, flows, pkts, arguments):
     """Sends through pair 0 (ours) or 1 (empty); returns lb-pktgen's totals."""
     return json.loads(run(f"{BUILD}/lb-pktgen", "--interface", f"gen{pair}", "--sink", f"gen{pair}",
@@ -119,9 +132,7 @@ class World:
     def set_addresses(self):
         run("sysctl", "-q", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         commands = ["address add 10.1.0.1/24 dev lb0", "address add fd10::1/64 dev lb0 nodad"]
-        for number in [-1, *range(BACKENDS)]:  # -1 is the gateway
-            commands += [f"neighbour add {backend(family, number)} dev lb0 nud permanent "
-                         f"lladdr 02:00:00:00:01:{11 + number:02x}" for family in (4, 6)]
+        commands += neighbours("lb0", [-1, *range(BACKENDS)], (4, 6))
         commands += [f"route add default via {backend(4, -1)}",
                      f"route add default via {backend(6, -1)}"]
         run("ip", "-batch", "-", stdin="\n".join(commands))

@@ -50,13 +50,6 @@ def services():
     return json.dumps({"services": list(made.values())})
 
 
-def is_steady():
-    """No slot is in transition but of what is always tracked: that looks up anyway."""
-    shown = json.loads(world.lbctl("--json", "service", "list"))["services"]
-    return not any(service["slots_in_transition"] for service in shown
-                   if service["config"]["tracking"] != "always")
-
-
 def rows():
     """The table's rows: a name, and what lb-pktgen is told."""
     for mode in world.MODES:
@@ -174,7 +167,7 @@ def main():
     world.lbctl("apply", "-", stdin=services())
     for name, how in chosen:
         world.await_true(f"{name}: a way through", lambda: not world.send(0, 1, 64, how)["lost"])
-    world.await_true("the steady state", is_steady)
+    world.await_true("the steady state", world.is_steady)
     bench = Bench(place.bpffs)
     result = {"machine": world.machine(), "rows": {},
               "verified_instructions": bench.ours.verified_instructions()}

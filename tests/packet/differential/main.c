@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/reasons.h"
 #include "control/tables.h"
 #include "dataplane/core/decide_rest.h"
 #include "tests/packet/differential/world.h"
@@ -60,13 +61,6 @@ static struct {
 
 // ---- what is said ----
 
-static const char *const verdict_names[] = {"pass", "drop", "transmit"};
-static const char *const reason_names[] = {
-#define NAME(name, verdict, label, text) label,
-	LB_REASONS(NAME)
-#undef NAME
-};
-
 static void print_bytes(const char *what, const uint8_t *bytes, size_t n)
 {
 	printf("  %-20s %4zu bytes: ", what, n);
@@ -85,8 +79,8 @@ static void print_packet(size_t i, bool with_bursts)
 		if (run.sides[x].executor->run_burst && !with_bursts)
 			continue;
 		printf("  %-20s %s%s%s, interface %u%s%s\n", run.sides[x].executor->name,
-		       verdict_names[r->verdict], r->reason ? ", " : "",
-		       r->reason ? reason_names[r->reason] : "", r->ifindex,
+		       verdict_name(r->verdict), r->reason ? ", " : "",
+		       r->reason ? reason_label(r->reason) : "", r->ifindex,
 		       r->complaint ? ": " : "", r->complaint ? r->complaint : "");
 		print_bytes("  out", r->out, r->out_len);
 	}
@@ -289,7 +283,7 @@ static void print_totals(void)
 	       (unsigned long long)run.verdicts[LB_DROP]);
 	for (size_t i = 1; i < LB_REASON_N; i++)
 		if (!run.reasons[i])
-			printf(" %s", reason_names[i]);
+			printf(" %s", reason_label((enum lb_reason)i));
 	printf("\n");
 }
 
