@@ -110,21 +110,30 @@ void ring_set_dirty(struct publisher *p, uint32_t service)
 	p->dirty[p->dirty_n++] = service;
 }
 
-// Whether the service refuses while it has no live backend: once checks have judged each of its
-// own. Before that it is silent, so that a balancer that starts resets nobody.
-static void judge_service(struct publisher *p, uint32_t service)
+// Whether the service refuses while it has no live backend: once each of its own was judged, by
+// checks, or where there are none by its next hop being known. Before that it is silent, so that a
+// balancer that starts, or a service that is new, resets nobody.
+static bool is_judged(const struct publisher *p, uint32_t service)
+{
+	const struct pub_service *s = &p->services[service];
+
+	for (uint32_t i = s->first_backend; i; i = p->backends[i].next) {
+		const struct pub_backend *own = &p->backends[i];
+
+		if (!backend_is_live(p, i) || !own->is_wanted || own->wanted_state != MODEL_ENABLED)
+			continue;
+		if (s->has_check ? own->health == HEALTH_UNKNOWN : !p->t->backends[i].hop)
+			return false;
+	}
+	return true;
+}
+
+static void set_refusing(struct publisher *p, uint32_t service, bool refuses)
 {
 	const struct pub_service *s = &p->services[service];
 	struct lb_service *row = &p->t->services[service];
-	uint32_t flags = s->rejects ? LB_SERVICE_REJECT : 0;
+	uint32_t flags = refuses && s->rejects ? LB_SERVICE_REJECT : 0;
 
-	for (uint32_t i = s->first_backend; i && s->has_check; i = p->backends[i].next) {
-		const struct pub_backend *own = &p->backends[i];
-
-		if (backend_is_live(p, i) && own->is_wanted && own->wanted_state == MODEL_ENABLED &&
-		    own->health == HEALTH_UNKNOWN)
-			flags = 0;
-	}
 	if (s->is_in_use && row->flags != flags)
 		publish_store_32(p, &row->flags, flags);
 }
@@ -133,10 +142,11 @@ void ring_touch(struct publisher *p, uint32_t service)
 {
 	uint64_t hash;
 
-	judge_service(p, service);
 	list_eligible(p, service, &hash);
 	if (hash != p->services[service].eligible_hash)
 		ring_set_dirty(p, service);
+	else
+		set_refusing(p, service, is_judged(p, service));
 }
 
 void ring_flush(struct publisher *p)
@@ -210,7 +220,8 @@ void ring_update(struct publisher *p, uint32_t service)
 
 	if (!p->services[service].is_in_use)
 		return;
-	judge_service(p, service);
+	// Silent before its slots are emptied, refusing when they are filled: never in between.
+	set_refusing(p, service, false);
 	n = list_eligible(p, service, &hash);
 	build_ring(p, service, n);
 	p->services[service].eligible_hash = hash;
@@ -222,4 +233,5 @@ void ring_update(struct publisher *p, uint32_t service)
 		else
 			turn_slot(p, service, s->ring_offset + i, p->wanted[i]);
 	}
+	set_refusing(p, service, is_judged(p, service));
 }

@@ -24,6 +24,31 @@ static void without_a_hop_no_new_connections(void **state)
 	assert_int_equal(bed_slots(b, row), slots);
 }
 
+// Where nothing is checked, a backend whose neighbour is not known yet may be there: to refuse
+// would reset the clients of a service that is new.
+static void nobody_is_refused_before_the_next_hops_are_known(void **state)
+{
+	struct bed *b = *state;
+	struct model_service s = bed_service("fresh", "192.0.2.9", 80, LB_MODE_NAT, 11);
+	struct lb_address a = bed_address("10.0.0.9");
+	const struct lb_service *row;
+
+	bed_add_backend(&s, "10.0.0.9", 8080);
+	bed_add_service(b, s);
+	bed_apply(b);
+	row = &b->t->rows.services[bed_row(b, "fresh", 4)];
+	assert_int_equal(row->flags, 0);
+	bed_resolve_hops(b->p, b->m, b->now_s);
+	assert_int_equal(bed_slots(b, bed_backend(b, "fresh", "10.0.0.9")), 11);
+	assert_int_equal(row->flags, LB_SERVICE_REJECT);
+	publisher_set_hop(b->p, &a, NULL, b->now_s);
+	assert_int_equal(row->flags, 0);
+	b->m->services[b->m->services_n - 1].backends[0].state = MODEL_DISABLED;
+	bed_apply(b);
+	assert_int_equal(row->flags, LB_SERVICE_REJECT);
+	bed_check(b->p);
+}
+
 // The gateway would route it back to the VIP: to us.
 static void l2_takes_no_gateway(void **state)
 {
@@ -112,6 +137,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bed_setup, bed_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(without_a_hop_no_new_connections),
+		TEST(nobody_is_refused_before_the_next_hops_are_known),
 		TEST(l2_takes_no_gateway),
 		TEST(a_new_row_takes_the_hop_of_its_address),
 		TEST(routes_are_switched_not_before_the_grace_period),
