@@ -35,8 +35,10 @@ struct http_probe {
 	CURL *easy;
 	struct curl_slist *headers;
 	size_t headers_bytes;
-	bool has_status; // all headers of the last answer were read
-	int error;	 // of socket()
+	int status;	   // of the answer that is being read; 0: its first line is to come
+	bool has_status;   // all headers of the last answer were read
+	bool is_malformed; // it begins otherwise than HTTP does
+	int error;	   // of socket()
 	probe_fn fn;
 	void *arg;
 };
@@ -64,15 +66,16 @@ static void http_judge(struct http_probe *p, CURLcode result)
 	void *arg = p->arg;
 	enum probe_verdict verdict = PROBE_DOWN;
 	char cause[96];
-	long status = 0, error = 0;
+	long error = 0;
 
-	curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(p->easy, CURLINFO_OS_ERRNO, &error);
 	if (p->error)
 		error = p->error;
 	if (p->has_status) {
-		verdict = status >= 200 && status < 400 ? PROBE_UP : PROBE_DOWN;
-		snprintf(cause, sizeof(cause), "HTTP %ld", status);
+		verdict = p->status < 400 ? PROBE_UP : PROBE_DOWN;
+		snprintf(cause, sizeof(cause), "HTTP %d", p->status);
+	} else if (p->is_malformed) {
+		snprintf(cause, sizeof(cause), "no valid HTTP answer (its status line)");
 	} else if (p->headers_bytes > HEADERS_MAX_BYTES) {
 		snprintf(cause, sizeof(cause), "headers over %d bytes", HEADERS_MAX_BYTES);
 	} else if (result == CURLE_GOT_NOTHING || result == CURLE_OK) {
@@ -171,22 +174,46 @@ static curl_socket_t socket_open(void *arg, curlsocktype type, struct curl_socka
 	return fd;
 }
 
+// "HTTP/1.1 200 OK" (RFC 9112, 4): its status; 0: it is no such line, or its status is none.
+// libcurl takes what it cannot read for 200.
+static int parse_status(const char *line, size_t len)
+{
+	static const char form[] = "HTTP/1.# ###";
+	const size_t form_len = sizeof(form) - 1;
+	int status;
+
+	if (len <= form_len || !memchr(" \r\n", line[form_len], 3))
+		return 0;
+	for (size_t i = 0; i < form_len; i++) {
+		if (form[i] == '#' ? line[i] < '0' || line[i] > '9' : line[i] != form[i])
+			return 0;
+	}
+	status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + line[11] - '0';
+	return status >= 100 && status < 600 ? status : 0;
+}
+
 // A line of the headers. To return less than its length ends the transfer.
 static size_t header_read(char *line, size_t size, size_t n, void *arg)
 {
 	struct http_probe *p = arg;
 	size_t len = size * n;
-	long status = 0;
 
 	p->headers_bytes += len;
 	if (p->headers_bytes > HEADERS_MAX_BYTES)
 		return 0;
+	if (!p->status) {
+		p->status = parse_status(line, len);
+		p->is_malformed = !p->status;
+		return p->is_malformed ? 0 : len;
+	}
 	if (len > 2 || (line[0] != '\r' && line[0] != '\n'))
 		return len;
 	// The empty line. A 1xx has another answer behind it.
-	curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
-	p->has_status = status >= 200;
-	return p->has_status ? 0 : len;
+	p->has_status = p->status >= 200;
+	if (p->has_status)
+		return 0;
+	p->status = 0;
+	return len;
 }
 
 // No byte of a body is wanted.

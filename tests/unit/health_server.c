@@ -48,6 +48,9 @@ static void answer(struct bufferevent *b, char letter)
 	case 'g':
 		evbuffer_add_printf(out, "220 mail.example ESMTP\r\n\r\n");
 		break;
+	case 'b': // libcurl makes 200 of it
+		evbuffer_add_printf(out, "hTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+		break;
 	case 'h':
 		evbuffer_add_printf(out, "HTTP/1.1 200 OK\r\n");
 		for (int i = 0; i < 4000; i++)

@@ -3,7 +3,7 @@
 // Servers on loopback for test_health.c, in the test's own event loop: real sockets,
 // that answer each connection as a script says, one letter a connection:
 //   '1' HTTP 200   '0' HTTP 503   '3' a redirect   '4' HTTP 404   'c' 100, then 200
-//   's' silence    'x' closes     'g' no HTTP      'h' endless headers
+//   's' silence    'x' closes     'g' no HTTP      'h' endless headers  'b' a bad status line
 // The last letter holds for all further connections. A server counts connections,
 // and keeps the last request.
 #pragma once

@@ -35,6 +35,7 @@ static void http_what_is_no_answer_is_down(void **state)
 	http_becomes(w, "x", HEALTH_DOWN, "closed without an answer");
 	http_becomes(w, "h", HEALTH_DOWN, "headers over 16384 bytes");
 	http_becomes(w, "g", HEALTH_DOWN, "no valid HTTP answer (Unsupported protocol)");
+	http_becomes(w, "b", HEALTH_DOWN, "no valid HTTP answer (its status line)");
 }
 
 static void http_silence_is_down(void **state)
