@@ -117,7 +117,7 @@ static bool is_configured(const struct netlink *n, const char *name)
 // program, nothing that comes by it is balanced.
 static bool is_new_interface(const struct netlink *n, const struct nlmsghdr *message)
 {
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct ifinfomsg *info = netlink_read_header(message, sizeof(*info));
 	const struct nlattr *a, *name = NULL;
 	const struct netlink_link *known;
 
@@ -128,10 +128,10 @@ static bool is_new_interface(const struct netlink *n, const struct nlmsghdr *mes
 		if (mnl_attr_get_type(a) == IFLA_IFNAME)
 			name = a;
 	}
-	if (!name || !is_configured(n, mnl_attr_get_str(name)))
+	if (!name || !is_configured(n, netlink_read_text(name)))
 		return false;
 	known = netlink_lookup_link(n, info->ifi_index);
-	return !known || strcmp(known->name, mnl_attr_get_str(name));
+	return !known || strcmp(known->name, netlink_read_text(name));
 }
 
 static int read_event(const struct nlmsghdr *message, void *arg)

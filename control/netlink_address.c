@@ -18,7 +18,7 @@
 
 static int read_link(const struct nlmsghdr *message, void *arg)
 {
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct ifinfomsg *info = netlink_read_header(message, sizeof(*info));
 	struct netlink_link *l = netlink_rows_add(arg);
 	const struct nlattr *a;
 
@@ -32,10 +32,10 @@ static int read_link(const struct nlmsghdr *message, void *arg)
 	{
 		switch (mnl_attr_get_type(a)) {
 		case IFLA_IFNAME:
-			strncpy(l->name, mnl_attr_get_str(a), sizeof(l->name) - 1);
+			strncpy(l->name, netlink_read_text(a), sizeof(l->name) - 1);
 			break;
 		case IFLA_MTU:
-			l->mtu = mnl_attr_get_u32(a);
+			l->mtu = netlink_read_u32(a);
 			break;
 		case IFLA_ADDRESS:
 			l->has_mac = mnl_attr_get_payload_len(a) == sizeof(l->mac) &&
@@ -86,7 +86,7 @@ const struct netlink_link *netlink_lookup_link(const struct netlink *n, uint32_t
 
 static int read_address(const struct nlmsghdr *message, void *arg)
 {
-	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+	const struct ifaddrmsg *info = netlink_read_header(message, sizeof(*info));
 	struct netlink_address *row;
 	const struct nlattr *a, *address = NULL, *local = NULL;
 	uint32_t flags = info->ifa_flags;
@@ -104,10 +104,10 @@ static int read_address(const struct nlmsghdr *message, void *arg)
 			local = a;
 			break;
 		case IFA_FLAGS:
-			flags = mnl_attr_get_u32(a);
+			flags = netlink_read_u32(a);
 			break;
 		case IFA_PROTO:
-			proto = mnl_attr_get_u8(a);
+			proto = netlink_read_u8(a);
 			break;
 		}
 	}

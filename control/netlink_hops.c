@@ -29,13 +29,13 @@ static void read_metrics(const struct nlattr *metrics, struct netlink_answer *an
 	mnl_attr_for_each_nested(a, metrics)
 	{
 		if (mnl_attr_get_type(a) == RTAX_MTU)
-			answer->mtu = mnl_attr_get_u32(a);
+			answer->mtu = netlink_read_u32(a);
 	}
 }
 
 static int read_route_answer(const struct nlmsghdr *message, void *arg)
 {
-	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	const struct rtmsg *info = netlink_read_header(message, sizeof(*info));
 	struct netlink_answer *answer = arg;
 	const struct nlattr *a;
 
@@ -44,7 +44,7 @@ static int read_route_answer(const struct nlmsghdr *message, void *arg)
 	{
 		switch (mnl_attr_get_type(a)) {
 		case RTA_OIF:
-			answer->ifindex = mnl_attr_get_u32(a);
+			answer->ifindex = netlink_read_u32(a);
 			break;
 		case RTA_GATEWAY:
 			answer->gateway = netlink_read_address(a);

@@ -148,7 +148,7 @@ static void ask_all(struct netlink *n, struct netlink_neighbour *v)
 
 void netlink_read_neighbour(struct netlink *n, const struct nlmsghdr *message)
 {
-	const struct ndmsg *info = mnl_nlmsg_get_payload(message);
+	const struct ndmsg *info = netlink_read_header(message, sizeof(*info));
 	const struct nlattr *a, *mac = NULL;
 	struct netlink_neighbour key = {}, **found, *v;
 

@@ -65,7 +65,7 @@ static bool is_link_local(const struct prefix *p)
 // The one gateway of a route; LOOKUP stays where there is none, or more than one way.
 static void read_way(const struct nlmsghdr *message, struct netlink_route *r)
 {
-	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	const struct rtmsg *info = netlink_read_header(message, sizeof(*info));
 	const struct nlattr *a, *m;
 	bool has_gateway = false, is_plain = info->rtm_type == RTN_UNICAST && !info->rtm_tos;
 
@@ -73,20 +73,20 @@ static void read_way(const struct nlmsghdr *message, struct netlink_route *r)
 	{
 		switch (mnl_attr_get_type(a)) {
 		case RTA_OIF:
-			r->ifindex = mnl_attr_get_u32(a);
+			r->ifindex = netlink_read_u32(a);
 			break;
 		case RTA_GATEWAY:
 			r->gateway = netlink_read_address(a);
 			has_gateway = true;
 			break;
 		case RTA_PRIORITY:
-			r->metric = mnl_attr_get_u32(a);
+			r->metric = netlink_read_u32(a);
 			break;
 		case RTA_METRICS:
 			mnl_attr_for_each_nested(m, a)
 			{
 				if (mnl_attr_get_type(m) == RTAX_MTU)
-					r->mtu = mnl_attr_get_u32(m);
+					r->mtu = netlink_read_u32(m);
 			}
 			break;
 		case RTA_MULTIPATH:
@@ -102,7 +102,7 @@ static void read_way(const struct nlmsghdr *message, struct netlink_route *r)
 
 static int read_route(const struct nlmsghdr *message, void *arg)
 {
-	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	const struct rtmsg *info = netlink_read_header(message, sizeof(*info));
 	struct collection *c = arg;
 	struct netlink_route r = {.kind = LB_ROUTE_LOOKUP, .rank = c->rank};
 	const struct nlattr *a;
@@ -117,6 +117,8 @@ static int read_route(const struct nlmsghdr *message, void *arg)
 		if (mnl_attr_get_type(a) == RTA_DST)
 			r.prefix.address = netlink_read_address(a);
 	}
+	if (!netlink_is_prefix(c->family, &r.prefix))
+		return MNL_CB_OK;
 	if (info->rtm_src_len)
 		c->has_other_rules = true; // routes by source: only the kernel knows
 	if (is_link_local(&r.prefix))
@@ -158,7 +160,7 @@ static int read_table(struct netlink *n, struct collection *c, uint8_t table)
 
 static int read_rule(const struct nlmsghdr *message, void *arg)
 {
-	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(message);
+	const struct fib_rule_hdr *rule = netlink_read_header(message, sizeof(*rule));
 	struct collection *c = arg;
 	const struct nlattr *a;
 	uint32_t priority = 0;
@@ -166,7 +168,7 @@ static int read_rule(const struct nlmsghdr *message, void *arg)
 	mnl_attr_for_each(a, message, sizeof(*rule))
 	{
 		if (mnl_attr_get_type(a) == FRA_PRIORITY)
-			priority = mnl_attr_get_u32(a);
+			priority = netlink_read_u32(a);
 	}
 	if (rule->src_len || rule->dst_len || rule->tos)
 		c->has_other_rules = true;

@@ -83,7 +83,7 @@ static int dump(struct mnl_socket *s, struct nlmsghdr *message, mnl_cb_t each, s
 
 static int read_link(const struct nlmsghdr *message, void *arg)
 {
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct ifinfomsg *info = netlink_read_header(message, sizeof(*info));
 	struct link *l = netlink_rows_add(&((struct reading *)arg)->links);
 	const struct nlattr *a;
 
@@ -93,7 +93,7 @@ static int read_link(const struct nlmsghdr *message, void *arg)
 	mnl_attr_for_each(a, message, sizeof(*info))
 	{
 		if (mnl_attr_get_type(a) == IFLA_MTU)
-			l->mtu = mnl_attr_get_u32(a);
+			l->mtu = netlink_read_u32(a);
 		if (mnl_attr_get_type(a) != IFLA_ADDRESS ||
 		    mnl_attr_get_payload_len(a) != sizeof(l->mac))
 			continue;
@@ -148,7 +148,7 @@ static void read_way(const struct nlattr *a, struct fib_hop *hop)
 
 	switch (mnl_attr_get_type(a)) {
 	case RTA_OIF:
-		hop->ifindex = mnl_attr_get_u32(a);
+		hop->ifindex = netlink_read_u32(a);
 		break;
 	case RTA_GATEWAY:
 		hop->gateway = netlink_read_address(a);
@@ -169,7 +169,7 @@ static void read_way(const struct nlattr *a, struct fib_hop *hop)
 		mnl_attr_for_each_nested(metric, a)
 		{
 			if (mnl_attr_get_type(metric) == RTAX_MTU)
-				hop->mtu = mnl_attr_get_u32(metric);
+				hop->mtu = netlink_read_u32(metric);
 		}
 		break;
 	}
@@ -220,7 +220,7 @@ static int add_ways(struct reading *r, const struct nlattr *multipath, struct fi
 
 static int read_route(const struct nlmsghdr *message, void *arg)
 {
-	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	const struct rtmsg *info = netlink_read_header(message, sizeof(*info));
 	struct fib_hop hop = {.reason = reason_of(info->rtm_type), .ways_n = 1};
 	const struct nlattr *a, *multipath = NULL;
 	struct fib_route route = {.prefix.len = info->rtm_dst_len,
@@ -238,11 +238,13 @@ static int read_route(const struct nlmsghdr *message, void *arg)
 		if (mnl_attr_get_type(a) == RTA_DST)
 			route.prefix.address = netlink_read_address(a);
 		else if (mnl_attr_get_type(a) == RTA_PRIORITY)
-			route.metric = mnl_attr_get_u32(a);
+			route.metric = netlink_read_u32(a);
 		else if (mnl_attr_get_type(a) == RTA_MULTIPATH)
 			multipath = a;
 		read_way(a, &hop);
 	}
+	if (!netlink_is_prefix(info->rtm_family, &route.prefix))
+		return MNL_CB_OK;
 	route.hop = (uint32_t)r->hops.n;
 	if (multipath ? add_ways(r, multipath, hop) : add_hop(r, hop))
 		return no_memory();
@@ -295,7 +297,7 @@ int routes_read_fib(struct mnl_socket *s, struct fib **ret, struct err *e)
 
 static int read_neighbour(const struct nlmsghdr *message, void *arg)
 {
-	const struct ndmsg *info = mnl_nlmsg_get_payload(message);
+	const struct ndmsg *info = netlink_read_header(message, sizeof(*info));
 	const struct nlattr *a, *mac = NULL, *address = NULL;
 	struct neighbour *row;
 

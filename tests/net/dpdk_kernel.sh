@@ -125,6 +125,7 @@ for ((i = 41; i <= 400; i++)); do
 	echo "route add 2001:db8:19:$(printf %x $i)::/64 via 2001:db8:2::100"
 done | sed 's/^/&/' | in_ns lb ip -batch -
 await 10 "the same with hundreds of routes" fetches client
+ns_ip lb -6 route add unreachable ::ffff:0:0/96 # some hosts have it; it must spoil no other
 ns_ip lb route add blackhole 198.51.100.0/25
 await 10 "a route that refuses" eval '! fetches client'
 expect "counted" eval 'lbctl drops | grep -q route_refused'

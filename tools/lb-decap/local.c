@@ -20,6 +20,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "control/netlink_message.h"
+
 #define MESSAGES_BYTES 32768 // of netlink at once, as the kernel fills them
 #define DUMP_TRIES 8	     // of a dump that changes interrupted
 
@@ -122,24 +124,17 @@ static int add_key(struct keys *keys, const struct decap_key *key)
 // One route of a dump; @arg is the struct keys.
 static int on_route(const struct nlmsghdr *message, void *arg)
 {
-	const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+	const struct rtmsg *route = netlink_read_header(message, sizeof(*route));
 	struct lb_address address = {0};
 	const struct nlattr *attribute;
-	const void *destination = NULL;
 	struct decap_key key;
 
 	if (route->rtm_type != RTN_LOCAL)
 		return MNL_CB_OK;
-	mnl_attr_for_each(attribute, message,
-			  sizeof(*route)) if (mnl_attr_get_type(attribute) == RTA_DST) destination =
-		mnl_attr_get_payload(attribute);
-	if (!destination)
-		return MNL_CB_OK;
-	if (route->rtm_family == AF_INET) {
-		address.bytes[10] = address.bytes[11] = 0xff;
-		memcpy(address.bytes + 12, destination, 4);
-	} else {
-		memcpy(address.bytes, destination, 16);
+	mnl_attr_for_each(attribute, message, sizeof(*route))
+	{
+		if (mnl_attr_get_type(attribute) == RTA_DST)
+			address = netlink_read_address(attribute);
 	}
 	if (!address_is_usable(&address))
 		return MNL_CB_OK;
@@ -245,11 +240,11 @@ static int on_event(const struct nlmsghdr *message, void *arg)
 	struct change *change = arg;
 
 	if (message->nlmsg_type == RTM_NEWLINK || message->nlmsg_type == RTM_DELLINK) {
-		const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
+		const struct ifinfomsg *link = netlink_read_header(message, sizeof(*link));
 
 		change->of_link |= (unsigned int)link->ifi_index == change->ifindex;
 	} else {
-		const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+		const struct rtmsg *route = netlink_read_header(message, sizeof(*route));
 
 		change->of_local |= route->rtm_type == RTN_LOCAL;
 	}
