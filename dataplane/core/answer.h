@@ -211,6 +211,7 @@ static __always_inline int lb_answer_write_echo(__u8 *start, __u8 *end, const st
 	const __u32 header_len = family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN;
 	struct lb_icmp_header *icmp = (void *)(l3 + header_len);
 	__u8 reply = family == 4 ? 0 : 129;
+	__u16 check;
 
 	if ((__u8 *)(icmp + 1) > end)
 		return 0;
@@ -225,7 +226,9 @@ static __always_inline int lb_answer_write_echo(__u8 *start, __u8 *end, const st
 	} else {
 		((struct lb_ipv6_header *)l3)->hop_limit = LB_ANSWER_TTL;
 	}
-	icmp->check = lb_checksum_mend(icmp->check, lb_checksum_replace16(0, icmp->type, reply));
+	// 0 and ffff say the same of any message but one of zeros, for which ffff is right.
+	check = lb_checksum_mend(icmp->check, lb_checksum_replace16(0, icmp->type, reply));
+	icmp->check = check ? check : 0xffff;
 	icmp->type = reply;
 	return 1;
 }

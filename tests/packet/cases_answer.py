@@ -120,6 +120,12 @@ def echoes():
         out += case(f"echo to no VIP is the kernel's {v}",
                     echo_request(family, "192.0.2.1" if family == 4 else "2001:db8:99::1"),
                     "not_vip")
+    # Nothing but zeros has the sum 0, and so the checksum ffff; no mending says so by itself.
+    zeros = bytes(16)
+    asked = ETHER / ip(CLIENT[4], SERVICES["nat", 4, TCP].vip) / ICMP(type=8) / Raw(zeros)
+    told = echo_reply(asked)
+    told[ICMP].id = told[ICMP].seq = 0
+    out += answered("echo of zeros: the reply has the checksum ffff", asked, "echo", told)
     out += dropped("echo from a multicast address",
                    ETHER / IP(src="224.0.0.5", dst=SERVICES["nat", 4, TCP].vip) / ICMP(type=8),
                    "source")

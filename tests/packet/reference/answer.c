@@ -83,14 +83,16 @@ static void put_echo(const struct ref_walk *w, struct ref_frame *f)
 	uint8_t *ip = f->bytes + p->ip_at, *icmp = f->bytes + p->payload_at;
 	const size_t len = p->ip_at + p->ip_len - p->payload_at;
 	uint8_t message[REF_FRAME_MAX];
-	uint32_t before;
+	uint32_t before, check;
 
 	// The checksum's own place adds nothing.
 	memcpy(message, icmp, len);
 	ref_put16(message + 2, 0);
 	before = ref_sum(0, message, len);
 	icmp[0] = message[0] = p->family == 4 ? 0 : 129;
-	ref_put16(icmp + 2, ref_mend(ref_get16(icmp + 2), before, ref_sum(0, message, len)));
+	// 0 and ffff say the same of any message but one of zeros, for which ffff is right.
+	check = ref_mend(ref_get16(icmp + 2), before, ref_sum(0, message, len));
+	ref_put16(icmp + 2, check == 0 ? 0xffff : check);
 
 	if (p->family == 4) {
 		uint8_t copy[20];
