@@ -24,6 +24,9 @@ struct xdp {
 	const struct settings *settings;
 	int program_fd;
 	uint32_t program_id;
+	// What links run: that, or what xdp_swap() was given for a while.
+	int running_fd;
+	uint32_t running_id;
 	struct xdp_interface_view *views; // [settings->interfaces_n]
 	bool *made_now;			  // likewise: its link was made by this xdp_attach()
 };
@@ -150,7 +153,7 @@ int xdp_check(const struct settings *s, struct err *e)
 static int make_link(struct xdp *x, uint32_t ifindex, const char *path, uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
-	int fd = bpf_link_create(x->program_fd, ifindex, BPF_XDP, &options);
+	int fd = bpf_link_create(x->running_fd, ifindex, BPF_XDP, &options);
 	int status;
 
 	if (fd < 0)
@@ -198,7 +201,7 @@ static bool mode_fits(enum settings_xdp_mode wanted, bool native)
 	return wanted == SETTINGS_XDP_AUTO || (wanted == SETTINGS_XDP_NATIVE) == native;
 }
 
-// Makes @i's attachment what the settings say, with our program in it.
+// Makes @i's attachment what the settings say, with the program in it that is to run.
 static int attach_interface(struct xdp *x, size_t i, struct err *e)
 {
 	const struct settings_interface *interface = &x->settings->interfaces[i];
@@ -222,8 +225,8 @@ static int attach_interface(struct xdp *x, size_t i, struct err *e)
 	}
 	if (link.fd < 0)
 		status = attach_new(x, i, e);
-	else if (link.program_id != x->program_id)
-		status = bpf_link_update(link.fd, x->program_fd, NULL);
+	else if (link.program_id != x->running_id)
+		status = bpf_link_update(link.fd, x->running_fd, NULL);
 	if (status && link.fd >= 0)
 		err_set(e, status, "cannot swap the program on %s: %s", interface->name,
 			strerror(-status));
@@ -307,6 +310,8 @@ int xdp_load(const struct settings *s, const struct tables *t, struct xdp **ret,
 		xdp_free(x);
 		return status;
 	}
+	x->running_fd = x->program_fd;
+	x->running_id = x->program_id;
 	*ret = x;
 	return 0;
 }
@@ -340,12 +345,41 @@ void xdp_refresh(struct xdp *x)
 
 		// An interface that is made anew may get the number that it had.
 		if (ifindex && ifindex == view->ifindex && view->attached &&
-		    attached_program(ifindex, &native) == x->program_id)
+		    attached_program(ifindex, &native) == x->running_id)
 			continue;
 		if (attach_interface(x, i, &e))
 			snprintf(view->warning, sizeof(view->warning), "%.*s",
 				 (int)sizeof(view->warning) - 1, e.text);
 	}
+}
+
+// Whatever is in @i's pinned link. An interface that is gone has none.
+static int swap_interface(struct xdp *x, size_t i, struct err *e)
+{
+	struct pinned_link link = {.fd = -1};
+	int status = pinned_open(x->settings, x->views[i].name, &link);
+
+	if (!status && link.fd >= 0 && link.ifindex && link.program_id != x->running_id)
+		status = bpf_link_update(link.fd, x->running_fd, NULL);
+	if (status)
+		err_set(e, status, "cannot swap the program on %s: %s", x->views[i].name,
+			strerror(-status));
+	pinned_close(&link);
+	return status;
+}
+
+int xdp_swap(struct xdp *x, int fd, uint32_t id, struct err *e)
+{
+	int status = 0, first = 0;
+	struct err one = {};
+
+	x->running_fd = fd < 0 ? x->program_fd : fd;
+	x->running_id = fd < 0 ? x->program_id : id;
+	for (size_t i = 0; i < x->settings->interfaces_n; i++) {
+		status = swap_interface(x, i, first ? &one : e);
+		first = first ? first : status;
+	}
+	return first;
 }
 
 void xdp_free(struct xdp *x)

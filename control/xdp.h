@@ -30,6 +30,10 @@ int xdp_load(const struct settings *s, const struct tables *t, struct xdp **ret,
 int xdp_attach(struct xdp *x, struct err *e);
 // Again for interfaces that came (back): call when links change. What fails is a warning.
 void xdp_refresh(struct xdp *x);
+// Runs another program (of id @id) behind every link, without a packet lost; @fd -1: the plain one
+// again. @fd is borrowed until then. The pinned program stays the plain one; so does what a
+// restarted lbd swaps in. Goes through all links whatever fails; the first failure is said.
+int xdp_swap(struct xdp *x, int fd, uint32_t id, struct err *e);
 void xdp_free(struct xdp *x); // leaves the dataplane running
 // Takes the program, the links and the pins away (lbd --detach); the tables too.
 int xdp_detach(const struct settings *s, struct err *e);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Loads the program of xdp/lb.bpf.c (its skeleton) with the tables in the place of the
+// Loads a program of xdp/lb.bpf.c (its skeleton) with the tables in the place of the
 // maps that the object declares. libbpf says why a load failed in many lines; they are
 // caught, and the verifier's last word goes into the error.
 #include "control/xdp_load.h"
@@ -97,40 +97,106 @@ static int program_id(int fd, uint32_t *ret)
 	return status;
 }
 
-int xdp_load_program(const struct tables *t, int *ret_fd, uint32_t *ret_id, struct err *e)
+// The plain program, or with a @filter the one that copies packets, and its maps.
+static void choose(struct lb_bpf *skeleton, const struct lb_trace_filter *filter)
+{
+	bpf_program__set_autoload(skeleton->progs.lb_xdp, !filter);
+	bpf_program__set_autoload(skeleton->progs.lb_xdp_traced, filter);
+	bpf_map__set_autocreate(skeleton->maps.trace_aside, filter);
+	bpf_map__set_autocreate(skeleton->maps.trace_counts, filter);
+	bpf_map__set_autocreate(skeleton->maps.trace_window, filter);
+	bpf_map__set_autocreate(skeleton->maps.trace_events, filter);
+	if (filter)
+		skeleton->rodata->lb_trace_filter = *filter;
+}
+
+// The skeleton with its program loaded; NULL, with @e filled.
+static struct lb_bpf *load(const struct tables *t, const struct lb_trace_filter *filter,
+			   struct err *e)
 {
 	libbpf_print_fn_t before = libbpf_set_print(keep_tail);
 	struct lb_bpf *skeleton;
-	int status, fd = -1;
+	int status;
 
 	said[0] = '\0';
 	skeleton = lb_bpf__open();
 	if (!skeleton) {
-		status = err_set(e, -errno, "cannot read the XDP program: %s", strerror(errno));
+		err_set(e, -errno, "cannot read the XDP program: %s", strerror(errno));
 		goto out;
 	}
+	choose(skeleton, filter);
 	status = reuse_maps(skeleton->obj, t, e);
-	if (status)
-		goto out;
-	status = lb_bpf__load(skeleton);
-	if (status) {
-		err_set(e, status, "the kernel refused the XDP program: %s (%s)", strerror(-status),
-			last_word());
-		goto out;
+	if (!status) {
+		status = lb_bpf__load(skeleton);
+		if (status)
+			err_set(e, status, "the kernel refused the XDP program: %s (%s)",
+				strerror(-status), last_word());
 	}
-	fd = fcntl(bpf_program__fd(bpf_object__next_program(skeleton->obj, NULL)), F_DUPFD_CLOEXEC,
-		   0);
-	status = fd < 0 ? -errno : program_id(fd, ret_id);
 	if (status) {
-		err_set(e, status, "the XDP program: %s", strerror(-status));
-		goto out;
+		lb_bpf__destroy(skeleton);
+		skeleton = NULL;
 	}
-	*ret_fd = fd;
-	fd = -1;
 out:
+	libbpf_set_print(before);
+	return skeleton;
+}
+
+// Copies that outlive the skeleton. -1: errno.
+static int keep(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+int xdp_load_program(const struct tables *t, int *ret_fd, uint32_t *ret_id, struct err *e)
+{
+	struct lb_bpf *skeleton = load(t, NULL, e);
+	int fd, status;
+
+	if (!skeleton)
+		return e->code;
+	fd = keep(bpf_program__fd(skeleton->progs.lb_xdp));
+	status = fd < 0 ? -errno : program_id(fd, ret_id);
+	lb_bpf__destroy(skeleton);
+	if (!status) {
+		*ret_fd = fd;
+		return 0;
+	}
 	if (fd >= 0)
 		close(fd);
+	return err_set(e, status, "the XDP program: %s", strerror(-status));
+}
+
+int xdp_load_traced(const struct tables *t, const struct lb_trace_filter *filter,
+		    struct xdp_traced *ret, struct err *e)
+{
+	struct lb_bpf *skeleton = load(t, filter, e);
+	struct xdp_traced traced;
+	int status;
+
+	if (!skeleton)
+		return e->code;
+	traced.program_fd = keep(bpf_program__fd(skeleton->progs.lb_xdp_traced));
+	traced.events_fd = keep(bpf_map__fd(skeleton->maps.trace_events));
+	traced.counts_fd = keep(bpf_map__fd(skeleton->maps.trace_counts));
+	status = traced.program_fd < 0 || traced.events_fd < 0 || traced.counts_fd < 0
+			 ? -EMFILE
+			 : program_id(traced.program_fd, &traced.program_id);
 	lb_bpf__destroy(skeleton);
-	libbpf_set_print(before);
-	return status;
+	if (!status) {
+		*ret = traced;
+		return 0;
+	}
+	xdp_close_traced(&traced);
+	return err_set(e, status, "the XDP program: %s", strerror(-status));
+}
+
+void xdp_close_traced(struct xdp_traced *traced)
+{
+	int *fds[] = {&traced->program_fd, &traced->events_fd, &traced->counts_fd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
 }

@@ -8,10 +8,15 @@
 // parsed, decided and written in functions that the verifier sees one by one, so that
 // what it learns in one does not multiply what comes behind; what one finds and another
 // needs lies in a map, for the stack is short.
+//
+// There are two programs: lb_xdp, and lb_xdp_traced, which also copies packets for lbd (trace.h)
+// and is loaded only while somebody looks. Both are made of the same functions; @is_traced, a
+// constant everywhere, tells them apart, so that lb_xdp is what it would be without the other.
 #include "platform_impl.h"
 #include "dataplane/core/answer.h"
 #include "dataplane/core/apply.h"
 #include "dataplane/core/count.h"
+#include "trace.h"
 
 #define LB_START(ctx) ((__u8 *)(long)(ctx)->data)
 #define LB_END(ctx) ((__u8 *)(long)(ctx)->data_end)
@@ -42,10 +47,18 @@ static __always_inline struct lb_xdp_aside *lb_xdp_aside(void)
 	return bpf_map_lookup_elem(&aside, &zero);
 }
 
-static __always_inline int lb_xdp_end(struct xdp_md *ctx, const struct lb_packet *p,
-				      const struct lb_decision *d)
+static __always_inline void lb_xdp_count(struct xdp_md *ctx, const struct lb_packet *p,
+					 const struct lb_decision *d, int is_traced)
 {
 	lb_count(ctx, p, d);
+	if (is_traced)
+		lb_xdp_trace_decision(d);
+}
+
+static __always_inline int lb_xdp_end(struct xdp_md *ctx, const struct lb_packet *p,
+				      const struct lb_decision *d, int is_traced)
+{
+	lb_xdp_count(ctx, p, d, is_traced);
 	return d->verdict == LB_PASS ? XDP_PASS : XDP_DROP;
 }
 
@@ -116,56 +129,58 @@ __noinline int lb_xdp_write_answer(struct xdp_md *ctx)
 }
 
 static __always_inline int lb_xdp_answer(struct xdp_md *ctx, const struct lb_packet *p,
-					 struct lb_decision *d, __u32 mtu)
+					 struct lb_decision *d, __u32 mtu, int is_traced)
 {
 	if (!lb_xdp_find_answer(ctx, d->reason, mtu, d->is_reply ? d->backend : 0) ||
 	    !lb_xdp_write_answer(ctx)) {
 		lb_decide_end(d, LB_REASON_HEADROOM);
-		return lb_xdp_end(ctx, p, d);
+		return lb_xdp_end(ctx, p, d, is_traced);
 	}
-	lb_count(ctx, p, d);
+	lb_xdp_count(ctx, p, d, is_traced);
 	return XDP_TX;
 }
 
 // ---- plain packets ----
 
 static __always_inline int lb_xdp_out(struct xdp_md *ctx, const struct lb_decision *d,
-				      int is_written)
+				      int is_written, int is_traced)
 {
 	if (!is_written)
 		return XDP_DROP;
 	if (d->link->ifindex == ctx->ingress_ifindex)
 		return XDP_TX;
+	if (is_traced)
+		lb_xdp_trace_redirect(d->link->ifindex);
 	return bpf_redirect(d->link->ifindex, 0);
 }
 
 // Sends on. @is_plain: a constant. (The question is asked once whether there is an outer header:
 // the verifier of Linux 6.1 takes the answers of two questions for independent ones.)
 static __always_inline int lb_xdp_transmit(struct xdp_md *ctx, const struct lb_packet *p,
-					   struct lb_decision *d, int is_plain)
+					   struct lb_decision *d, int is_plain, int is_traced)
 {
 	const __u32 grow = lb_decision_grow(d);
 	int is_written;
 
 	if (!grow) {
-		lb_count(ctx, p, d);
+		lb_xdp_count(ctx, p, d, is_traced);
 		is_written = is_plain ? lb_apply_in_place_plain(p, d) : lb_apply_in_place(p, d);
-		return lb_xdp_out(ctx, d, is_written);
+		return lb_xdp_out(ctx, d, is_written, is_traced);
 	}
 	if (bpf_xdp_adjust_head(ctx, -(int)grow)) {
 		lb_decide_end(d, LB_REASON_HEADROOM);
-		return lb_xdp_end(ctx, p, d);
+		return lb_xdp_end(ctx, p, d, is_traced);
 	}
-	lb_count(ctx, p, d);
+	lb_xdp_count(ctx, p, d, is_traced);
 	is_written = lb_apply_tunnel(ctx, LB_START(ctx), LB_END(ctx), grow,
 				     is_plain ? LB_ETH_LEN : p->l3_at, p, d);
-	return lb_xdp_out(ctx, d, is_written);
+	return lb_xdp_out(ctx, d, is_written, is_traced);
 }
 
 // A plain packet of @family, a constant; LB_XDP_NOT_PLAIN: it is none, and nothing was done. In
 // line on for each kind of end, so that each has its own straight way: where they meet, the values
 // of all of them go over the stack.
-static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family)
+static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, int is_traced)
 {
 	__u8 *start = LB_START(ctx), *end = LB_END(ctx);
 	struct lb_decision decision = {};
@@ -173,26 +188,39 @@ static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family)
 
 	if (!lb_packet_parse_plain(start, end, (__u32)(end - start), family, &packet))
 		return LB_XDP_NOT_PLAIN;
+	if (is_traced)
+		lb_xdp_trace_packet(&packet);
 	lb_decide_sound(ctx, &packet, &decision);
 	if (decision.verdict == LB_ANSWER)
-		return lb_xdp_answer(ctx, &packet, &decision, lb_answer_mtu(&packet, &decision));
+		return lb_xdp_answer(ctx, &packet, &decision, lb_answer_mtu(&packet, &decision),
+				     is_traced);
 	if (decision.verdict != LB_TRANSMIT)
-		return lb_xdp_end(ctx, &packet, &decision);
+		return lb_xdp_end(ctx, &packet, &decision, is_traced);
 	if (decision.reason == LB_REASON_CURRENT)
-		return lb_xdp_transmit(ctx, &packet, &decision, 1);
+		return lb_xdp_transmit(ctx, &packet, &decision, 1, is_traced);
 	if (decision.reason == LB_REASON_REPLY)
-		return lb_xdp_transmit(ctx, &packet, &decision, 1);
-	return lb_xdp_transmit(ctx, &packet, &decision, 1);
+		return lb_xdp_transmit(ctx, &packet, &decision, 1, is_traced);
+	return lb_xdp_transmit(ctx, &packet, &decision, 1, is_traced);
 }
 
 __noinline int lb_xdp_ipv4(struct xdp_md *ctx)
 {
-	return lb_xdp_plain(ctx, 4);
+	return lb_xdp_plain(ctx, 4, 0);
 }
 
 __noinline int lb_xdp_ipv6(struct xdp_md *ctx)
 {
-	return lb_xdp_plain(ctx, 6);
+	return lb_xdp_plain(ctx, 6, 0);
+}
+
+__noinline int lb_xdp_ipv4_traced(struct xdp_md *ctx)
+{
+	return lb_xdp_plain(ctx, 4, 1);
+}
+
+__noinline int lb_xdp_ipv6_traced(struct xdp_md *ctx)
+{
+	return lb_xdp_plain(ctx, 6, 1);
 }
 
 // ---- the rest ----
@@ -234,7 +262,8 @@ __noinline int lb_xdp_decide_ipv6(struct xdp_md *ctx)
 }
 
 // Sends the aside's packet on. @family: a constant.
-static __always_inline int lb_xdp_send_of(struct xdp_md *ctx, struct lb_xdp_aside *a, int family)
+static __always_inline int lb_xdp_send_of(struct xdp_md *ctx, struct lb_xdp_aside *a, int family,
+					  int is_traced)
 {
 	struct lb_packet packet = a->packet;
 	struct lb_decision decision = a->decision;
@@ -243,21 +272,31 @@ static __always_inline int lb_xdp_send_of(struct xdp_md *ctx, struct lb_xdp_asid
 	decision.link = &a->link;
 	if (!decision.row || !lb_parse_locate(LB_START(ctx), LB_END(ctx), family, &packet))
 		return XDP_DROP;
-	return lb_xdp_transmit(ctx, &packet, &decision, 0);
+	return lb_xdp_transmit(ctx, &packet, &decision, 0, is_traced);
 }
 
-__noinline int lb_xdp_send(struct xdp_md *ctx)
+static __always_inline int lb_xdp_send_aside(struct xdp_md *ctx, int is_traced)
 {
 	struct lb_xdp_aside *a = lb_xdp_aside();
 
 	if (!a)
 		return XDP_DROP;
 	if (a->packet.family == 4)
-		return lb_xdp_send_of(ctx, a, 4);
-	return lb_xdp_send_of(ctx, a, 6);
+		return lb_xdp_send_of(ctx, a, 4, is_traced);
+	return lb_xdp_send_of(ctx, a, 6, is_traced);
 }
 
-static __always_inline int lb_xdp_rest(struct xdp_md *ctx)
+__noinline int lb_xdp_send(struct xdp_md *ctx)
+{
+	return lb_xdp_send_aside(ctx, 0);
+}
+
+__noinline int lb_xdp_send_traced(struct xdp_md *ctx)
+{
+	return lb_xdp_send_aside(ctx, 1);
+}
+
+static __always_inline int lb_xdp_rest(struct xdp_md *ctx, int is_traced)
 {
 	struct lb_xdp_aside *a;
 
@@ -265,6 +304,8 @@ static __always_inline int lb_xdp_rest(struct xdp_md *ctx)
 	a = lb_xdp_aside();
 	if (!a)
 		return XDP_DROP;
+	if (is_traced)
+		lb_xdp_trace_packet(&a->packet);
 	switch (a->packet.family) {
 	case 4:
 		lb_xdp_decide_ipv4(ctx);
@@ -277,10 +318,10 @@ static __always_inline int lb_xdp_rest(struct xdp_md *ctx)
 		lb_decide_end(&a->decision, a->packet.defect);
 	}
 	if (a->decision.verdict == LB_TRANSMIT)
-		return lb_xdp_send(ctx);
+		return is_traced ? lb_xdp_send_traced(ctx) : lb_xdp_send(ctx);
 	if (a->decision.verdict == LB_ANSWER)
-		return lb_xdp_answer(ctx, &a->packet, &a->decision, a->mtu);
-	return lb_xdp_end(ctx, &a->packet, &a->decision);
+		return lb_xdp_answer(ctx, &a->packet, &a->decision, a->mtu, is_traced);
+	return lb_xdp_end(ctx, &a->packet, &a->decision, is_traced);
 }
 
 SEC("xdp")
@@ -296,7 +337,28 @@ int lb_xdp(struct xdp_md *ctx)
 		action = lb_xdp_ipv6(ctx);
 		break;
 	}
-	return action == LB_XDP_NOT_PLAIN ? lb_xdp_rest(ctx) : action;
+	return action == LB_XDP_NOT_PLAIN ? lb_xdp_rest(ctx, 0) : action;
+}
+
+// Loaded where it is asked for by name alone ("?").
+SEC("?xdp")
+int lb_xdp_traced(struct xdp_md *ctx)
+{
+	int action = LB_XDP_NOT_PLAIN;
+
+	lb_xdp_trace_begin(ctx);
+	switch (lb_packet_family(LB_START(ctx), LB_END(ctx))) {
+	case 4:
+		action = lb_xdp_ipv4_traced(ctx);
+		break;
+	case 6:
+		action = lb_xdp_ipv6_traced(ctx);
+		break;
+	}
+	if (action == LB_XDP_NOT_PLAIN)
+		action = lb_xdp_rest(ctx, 1);
+	lb_xdp_trace_end(ctx, action);
+	return action;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

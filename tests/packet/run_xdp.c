@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dataplane/core/trace.h"
 #include "tests/packet/run.h"
 #include "xdp/lb.skel.h"
 
