@@ -125,13 +125,15 @@ static const char *status_title(int status)
 	case 405:
 		return "Method not allowed";
 	case 409:
-		return "Refused without force";
+		return "Conflict";
 	case 412:
 		return "Precondition failed";
 	case 413:
 		return "Too large";
 	case 422:
 		return "Bad input";
+	case 501:
+		return "Not implemented";
 	case 503:
 		return "Unavailable";
 	case 507:

@@ -113,6 +113,13 @@ struct event_streams *event_streams_new(struct lbd *d); // NULL: no memory
 void event_streams_free(struct event_streams *streams); // after their connections are gone
 struct event_streams *api_get_streams(const struct api *a);
 
+// ---- who traces ----
+
+struct tracer;
+struct tracer *tracer_new(struct lbd *d); // NULL: no memory
+void tracer_free(struct tracer *t);	  // after its connection is gone
+struct tracer *api_get_tracer(const struct api *a);
+
 // ---- the handlers ----
 
 int api_status_get(struct api_request *r, struct err *e);
@@ -134,6 +141,7 @@ int api_stats_get(struct api_request *r, struct err *e);
 int api_drops_get(struct api_request *r, struct err *e);
 int api_events_get(struct api_request *r, struct err *e);
 int api_explain_get(struct api_request *r, struct err *e);
+int api_trace_get(struct api_request *r, struct err *e);
 int api_healthz_get(struct api_request *r, struct err *e);
 int api_healthz_service_get(struct api_request *r, struct err *e);
 int api_metrics_get(struct api_request *r, struct err *e);

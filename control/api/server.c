@@ -37,9 +37,12 @@ struct api {
 	struct lbd *d;
 	struct rate *rate;
 	struct event_streams *streams;
+	struct tracer *tracer;
 	struct listener all, public;
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
+
+#define TRACE_QUERY "service protocol source destination reason verdict rate snap count seconds"
 
 static const struct api_route routes[] = {
 	{"/v1/status", NULL, true, .get = api_status_get},
@@ -56,6 +59,7 @@ static const struct api_route routes[] = {
 	{"/v1/drops", NULL, .get = api_drops_get},
 	{"/v1/events", NULL, .get = api_events_get},
 	{"/v1/explain", "protocol source destination syn size", .get = api_explain_get},
+	{"/v1/trace", TRACE_QUERY, .get = api_trace_get},
 	{"/healthz", NULL, true, .get = api_healthz_get},
 	{"/healthz/{}", NULL, true, .get = api_healthz_service_get},
 	{"/metrics", NULL, true, .get = api_metrics_get},
@@ -69,6 +73,11 @@ struct rate *api_get_rate(const struct api *a)
 struct event_streams *api_get_streams(const struct api *a)
 {
 	return a->streams;
+}
+
+struct tracer *api_get_tracer(const struct api *a)
+{
+	return a->tracer;
 }
 
 // ---- a request ----
@@ -295,8 +304,9 @@ int api_start(struct lbd *d, struct api **ret, struct err *e)
 	a->d = d;
 	a->rate = rate_new(d);
 	a->streams = event_streams_new(d);
-	code = a->rate && a->streams ? open_unix(a, &fd, e)
-				     : err_set(e, -ENOMEM, "no memory for the API");
+	a->tracer = tracer_new(d);
+	code = a->rate && a->streams && a->tracer ? open_unix(a, &fd, e)
+						  : err_set(e, -ENOMEM, "no memory for the API");
 	if (!code)
 		code = listener_start(a, &a->all, fd, false, e);
 	if (!code && d->settings->listen && d->settings->listen[0]) {
@@ -323,6 +333,7 @@ void api_stop(struct api *a)
 	if (a->socket_path[0])
 		unlink(a->socket_path);
 	event_streams_free(a->streams);
+	tracer_free(a->tracer);
 	rate_free(a->rate);
 	free(a);
 }
