@@ -92,6 +92,18 @@ static int fail_problem(const struct lbctl *l, const struct http_request *q, lon
 	return EXIT_REFUSED;
 }
 
+static int keep_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	*(volatile sig_atomic_t *)arg = fd;
+	return CURL_SOCKOPT_OK;
+}
+
+// Whether an answer had begun, and broke off.
+static bool is_broken_off(CURLcode code)
+{
+	return code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+}
+
 static struct curl_slist *add_headers(CURL *curl, const struct http_request *q)
 {
 	// Expect: 100-continue would cost a round trip for bodies over 1 MiB.
@@ -140,8 +152,14 @@ int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret)
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, q->on_bytes ? 0L : TIMEOUT_S);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
+	if (q->socket_fd) {
+		curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, keep_socket);
+		curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, (void *)q->socket_fd);
+	}
 	headers = add_headers(curl, q);
 	code = curl_easy_perform(curl);
+	if (q->socket_fd)
+		*q->socket_fd = -1;
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
 	curl_slist_free_all(headers);
@@ -149,7 +167,7 @@ int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret)
 	// An answer that came while the body was still being sent (413) counts.
 	if (status >= 400)
 		result = fail_problem(l, q, status, &body);
-	else if (code != CURLE_OK)
+	else if (code != CURLE_OK && !(q->on_bytes && status && is_broken_off(code)))
 		result = q->is_silent ? EXIT_UNREACHABLE : fail_unreachable(l, code, os_errno);
 	else
 		result = take_answer(&body, ret);

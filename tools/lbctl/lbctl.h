@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <libsmartcols.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,6 +78,7 @@ int command_backend_remove(const struct lbctl *l, const struct args *a);
 int command_stats(const struct lbctl *l, const struct args *a);
 int command_drops(const struct lbctl *l, const struct args *a);
 int command_explain(const struct lbctl *l, const struct args *a);
+int command_trace(const struct lbctl *l, const struct args *a);
 int command_events(const struct lbctl *l, const struct args *a);
 int command_version(const struct lbctl *l, const struct args *a);
 int command_help(const struct lbctl *l, const struct args *a);
@@ -111,6 +113,9 @@ struct http_request {
 	// Called with what comes of a good answer, as it comes, without end; NULL: it is gathered.
 	void (*on_bytes)(void *arg, const char *bytes, size_t n);
 	void *on_bytes_arg;
+	// Where the number of its socket is kept while it is open, so that a signal's handler can
+	// cut it; NULL: nowhere. An answer by on_bytes that breaks off is no failure.
+	volatile sig_atomic_t *socket_fd;
 	// Called before a refusal is explained; NULL: nothing is.
 	void (*on_refusal)(const struct lbctl *l, const struct http_request *q, long status);
 };

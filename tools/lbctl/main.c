@@ -121,6 +121,24 @@ const struct command commands[] = {
 	 command_explain, {
 		{"syn", NULL, "tcp: as a SYN, a new connection"},
 		{"size", "BYTES", "of the IP packet (default: its headers alone)"}}},
+	{"trace", "", 0, 0, "packets as they came and as they left, from the running dataplane",
+	 "Shows what all the given options match, until Ctrl-C; packets then run through a variant\n"
+	 "of the dataplane that copies them, which costs it a little. Examples:\n"
+	 "  lbctl trace --service web --source 198.51.100.7\n"
+	 "  lbctl trace --verdict drop --count 10\n"
+	 "  lbctl trace --write - | wireshark -k -i -\n",
+	 command_trace, {
+		{"service", "NAME", "of this service, either way"},
+		{"protocol", "PROTOCOL", "tcp, udp, icmp, icmpv6 or a number"},
+		{"source", "ADDRESS[/LEN][:PORT]", "from there, as the packet came; or :PORT"},
+		{"destination", "ADDRESS[/LEN][:PORT]", "likewise"},
+		{"reason", "LABEL", "as in `lbctl drops --all`; may be given more than once"},
+		{"verdict", "VERDICT", "transmit, answer, drop or pass; likewise"},
+		{"write", "FILE", "as pcapng into FILE, each packet twice; - is stdout"},
+		{"count", "N", "end after so many packets"},
+		{"seconds", "N", "end after this time"},
+		{"rate", "N", "packets a second that are shown (default 1000)"},
+		{"snap", "BYTES", "kept of each packet (default 256, at most 2048)"}}},
 	{"events", "", 0, 0, "health transitions, changes and warnings", NULL,
 	 command_events, {{"follow", NULL, "go on as they happen; with --json one document a line"}}},
 	{"version", "", 0, 0, "versions of lbctl and lbd", NULL, command_version},
