@@ -31,6 +31,8 @@ struct run_executor {
 };
 
 extern const struct run_executor run_native, run_xdp;
+// The XDP program that copies packets (`lbctl trace`): its copies are judged too.
+extern const struct run_executor run_xdp_traced;
 // Written apart from the core, and slow: reference/reference.h.
 extern const struct run_executor run_reference;
 // The DPDK walk: with frames in one segment, in small ones, in bursts; and a worker that calls it.

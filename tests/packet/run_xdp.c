@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The XDP program, by BPF_PROG_TEST_RUN, on maps made as lbd makes them. It runs in a
-// network namespace of its own, whose routes are what the cases of the kernel's look-up
-// speak of. The kernel gives test packets loopback as their interface (RUN_IFINDEX).
+// The XDP programs, by BPF_PROG_TEST_RUN, on maps made as lbd makes them: the plain one, and
+// the one that copies packets, which must do the same, and say in each copy what it did.
+// They run in a network namespace of their own, whose routes are what the cases of the
+// kernel's look-up speak of. The kernel gives test packets loopback as their interface
+// (RUN_IFINDEX).
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -18,8 +20,19 @@
 #include "tests/packet/run.h"
 #include "xdp/lb.skel.h"
 
-static struct lb_tables tables;
-static struct lb_bpf *skeleton;
+// A program and its tables.
+struct loaded {
+	struct lb_tables tables;
+	struct lb_bpf *skeleton;
+};
+
+static struct loaded plain, traced;
+
+// Of lb_xdp_traced: what the packet in hand was copied as.
+static struct perf_buffer *copies;
+static unsigned int copies_n;
+static struct lb_trace_record copy;
+static uint8_t copy_bytes[2 * LB_TRACE_SNAP_MAX]; // before, and after
 
 // Interface 10 is "the link" of cases_reply.py; 12 has no neighbour on it.
 static const char *const routes[] = {
@@ -70,6 +83,11 @@ static void set_forwarding(bool on)
 // Ends the process where a route cannot be made.
 static const char *make_routes(void)
 {
+	static bool is_made;
+
+	if (is_made)
+		return NULL;
+	is_made = true;
 	if (unshare(CLONE_NEWNET))
 		return "no network namespace of its own: needs root";
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
@@ -85,7 +103,8 @@ static const char *make_routes(void)
 }
 
 // An array as lbd makes it, mapped. Ends the process where that fails.
-static void *make_table(const char *name, const char *section, size_t row_bytes, uint64_t rows_n)
+static void *make_table(struct lb_bpf *skeleton, const char *name, const char *section,
+			size_t row_bytes, uint64_t rows_n)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
 	struct bpf_map *map = bpf_object__find_map_by_name(skeleton->obj, name);
@@ -103,7 +122,8 @@ static void *make_table(const char *name, const char *section, size_t row_bytes,
 	return rows;
 }
 
-static const char *xdp_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
+static const char *start(struct loaded *l, const struct lb_meta *meta, uint32_t now_s,
+			 struct lb_tables **ret)
 {
 	const struct lb_meta *m = meta;
 	const char *why;
@@ -113,29 +133,33 @@ static const char *xdp_start(const struct lb_meta *meta, uint32_t now_s, struct 
 	why = make_routes();
 	if (why)
 		return why;
-	skeleton = lb_bpf__open();
-	if (!skeleton)
+	l->skeleton = lb_bpf__open();
+	if (!l->skeleton)
 		return "cannot read the program";
 #define MAKE(table, type, number)                                                                  \
-	tables.table = make_table(#table, ".data." #table, sizeof(type), (number));
+	l->tables.table = make_table(l->skeleton, #table, ".data." #table, sizeof(type), (number));
 	LB_TABLES(MAKE)
 #undef MAKE
-	skeleton->rodata->lb_fixed_now_s = now_s;
-	if (lb_bpf__load(skeleton)) {
+	l->skeleton->rodata->lb_fixed_now_s = now_s;
+	bpf_program__set_autoload(l->skeleton->progs.lb_xdp, l == &plain);
+	bpf_program__set_autoload(l->skeleton->progs.lb_xdp_traced, l == &traced);
+	// All of every packet, as far as it is kept.
+	l->skeleton->rodata->lb_trace_filter =
+		(struct lb_trace_filter){.reasons = LB_TRACE_REASONS_ALL,
+					 .protocol = LB_TRACE_ANY_PROTOCOL,
+					 .snap = LB_TRACE_SNAP_MAX,
+					 .rate = UINT32_MAX};
+	if (lb_bpf__load(l->skeleton)) {
 		fprintf(stderr, "the kernel refuses the program\n");
 		exit(1);
 	}
-	*tables.meta = *meta;
-	*ret = &tables;
+	*l->tables.meta = *meta;
+	*ret = &l->tables;
 	return NULL;
 }
 
-static void xdp_stop(void)
-{
-	lb_bpf__destroy(skeleton);
-}
-
-static void xdp_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
+static void run(const struct bpf_program *program, const struct case_facts *facts,
+		struct run_result *ret)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = facts->in,
 		    .data_size_in = (uint32_t)facts->in_len, .data_out = ret->out,
@@ -143,7 +167,7 @@ static void xdp_run(const struct case_facts *facts, uint32_t cpu, struct run_res
 
 	*ret = (struct run_result){};
 	set_forwarding(facts->forwarding);
-	if (bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.lb_xdp), &opts)) {
+	if (bpf_prog_test_run_opts(bpf_program__fd(program), &opts)) {
 		ret->complaint = strerror(errno);
 		return;
 	}
@@ -167,4 +191,96 @@ static void xdp_run(const struct case_facts *facts, uint32_t cpu, struct run_res
 	}
 }
 
-const struct run_executor run_xdp = {"xdp", xdp_start, xdp_run, xdp_stop};
+// ---- the plain one ----
+
+static const char *plain_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
+{
+	return start(&plain, meta, now_s, ret);
+}
+
+static void plain_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
+{
+	run(plain.skeleton->progs.lb_xdp, facts, ret);
+}
+
+static void plain_stop(void)
+{
+	lb_bpf__destroy(plain.skeleton);
+}
+
+// ---- the one that copies ----
+
+static void take_copy(void *arg, int cpu, void *data, __u32 size)
+{
+	copies_n++;
+	memcpy(&copy, data, sizeof(copy));
+	size -= (__u32)sizeof(copy);
+	memcpy(copy_bytes, (uint8_t *)data + sizeof(copy),
+	       size < sizeof(copy_bytes) ? size : sizeof(copy_bytes));
+}
+
+static const char *traced_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
+{
+	const char *why = start(&traced, meta, now_s, ret);
+
+	if (why)
+		return why;
+	copies = perf_buffer__new(bpf_map__fd(traced.skeleton->maps.trace_events), 8, take_copy,
+				  NULL, NULL, NULL);
+	if (!copies) {
+		perror("the buffers of copies");
+		exit(1);
+	}
+	return NULL;
+}
+
+// Whether @copied, the first bytes of a frame of @len, are of @frame.
+static bool is_of(const uint8_t *copied, uint32_t snap, uint32_t len, const uint8_t *frame,
+		  size_t frame_len)
+{
+	const size_t must = frame_len < LB_TRACE_SNAP_MAX ? frame_len : LB_TRACE_SNAP_MAX;
+
+	return len == frame_len && snap == must && !memcmp(copied, frame, must);
+}
+
+// Adds what the copy says to @ret, and compares the rest. Returns what is wrong, or NULL.
+static const char *judge_copy(const struct case_facts *facts, struct run_result *ret)
+{
+	const enum lb_verdict verdict = (enum lb_verdict)copy.verdict;
+	const bool leaves = ret->verdict == LB_TRANSMIT;
+
+	if (copies_n != 1)
+		return copies_n ? "it was copied more than once" : "it was not copied";
+	if ((verdict == LB_ANSWER ? LB_TRANSMIT : verdict) != ret->verdict)
+		return "its copy has another verdict";
+	if (!is_of(copy_bytes, copy.before_snap, copy.before_len, facts->in, facts->in_len))
+		return "its copy from before is another";
+	if (leaves ? !is_of(copy_bytes + copy.before_snap, copy.after_snap, copy.after_len,
+			    ret->out, ret->out_len)
+		   : copy.after_snap || copy.after_len || copy.out_ifindex)
+		return "its copy from after is another";
+	if (copy.in_ifindex != RUN_IFINDEX || leaves == !copy.out_ifindex ||
+	    (ret->ifindex && copy.out_ifindex != ret->ifindex))
+		return "its copy names another interface";
+	ret->reason = (enum lb_reason)copy.reason;
+	ret->ifindex = copy.out_ifindex;
+	return NULL;
+}
+
+static void traced_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
+{
+	copies_n = 0;
+	run(traced.skeleton->progs.lb_xdp_traced, facts, ret);
+	perf_buffer__consume(copies);
+	if (!ret->complaint)
+		ret->complaint = judge_copy(facts, ret);
+}
+
+static void traced_stop(void)
+{
+	perf_buffer__free(copies);
+	lb_bpf__destroy(traced.skeleton);
+}
+
+const struct run_executor run_xdp = {"xdp", plain_start, plain_run, plain_stop};
+const struct run_executor run_xdp_traced = {"xdp_traced", traced_start, traced_run, traced_stop};
