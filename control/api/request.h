@@ -141,6 +141,7 @@ int api_stats_get(struct api_request *r, struct err *e);
 int api_drops_get(struct api_request *r, struct err *e);
 int api_events_get(struct api_request *r, struct err *e);
 int api_explain_get(struct api_request *r, struct err *e);
+int api_explain_post(struct api_request *r, struct err *e);
 int api_trace_get(struct api_request *r, struct err *e);
 int api_healthz_get(struct api_request *r, struct err *e);
 int api_healthz_service_get(struct api_request *r, struct err *e);
