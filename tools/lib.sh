@@ -24,7 +24,7 @@ export ROOT BUILD
 {
 	packages_build=(gcc libc6-dev clang bpftool meson ninja-build pkg-config
 		libbpf-dev libmnl-dev libnftables-dev libevent-dev libcurl4-openssl-dev libjansson-dev
-		libyaml-dev libsystemd-dev libsmartcols-dev libcmocka-dev)
+		libyaml-dev libsystemd-dev libsmartcols-dev libpcap-dev libcmocka-dev)
 	packages_net=(iproute2 ethtool nginx-light jq curl tcpdump nftables procps iputils-ping
 		mount python3 util-linux)
 	packages_dpdk=(libdpdk-dev dpdk)

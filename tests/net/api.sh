@@ -129,6 +129,7 @@ for path in /v1/config /v1/history /v1/services/web /v1/stats; do
 	expect "the listener has no $path" test "$(public $path)" = 404
 done
 expect "the listener takes no changes" test "$(public /v1/services -X PUT -d '{}')" = 405
+expect "nor captures" test "$(public /v1/explain --data-binary x)" = 404
 public /metrics >/dev/null
 # shellcheck disable=SC2016 # awk's
 expect "metrics are Prometheus text" awk '
@@ -174,6 +175,9 @@ answers 400 GET "/v1/explain?protocol=icmp&source=198.51.100.10:1&destination=20
 answers 400 GET "/v1/explain?protocol=tcp&source=198.51.100.10&destination=203.0.113.10:80"
 answers 400 GET "$explain&size=39"
 answers 400 GET "$explain&size=65536"
+answers 405 PUT /v1/explain -d '{}'
+answers 400 POST "/v1/explain?syn=1" -d x
+answers 422 POST /v1/explain -d x
 answers 400 GET "/v1/explain?protocol=tcp&source=[::1]:1&destination=203.0.113.10:80"
 expect "explaining writes nothing" test "$(table_hash "${written[@]}")" = "$state"
 backend=$(api "$explain" | jq -r .backend)
@@ -252,6 +256,9 @@ exits 1 --json service show nope
 expect "a refusal is a JSON document too" jq -e '.status == 404' "$RUN/out"
 exits 2 frobnicate
 exits 2 backend drain web
+exits 2 explain tcp 198.51.100.7:40000
+exits 2 explain --pcap "$RUN/none" tcp
+expect "completion offers files for a capture" test "$(lbctl complete -- explain --pcap "")" = FILE
 exits 2 apply --dry-rnu "$RUN/services.yaml"
 exits 1 apply /nowhere.yaml
 exits 0 export

@@ -111,8 +111,12 @@ int command_complete(const struct lbctl *l, const struct args *a)
 		c = args_lookup(given_n, (char *const *)given, &name_n);
 		o = lookup_option(global_options, a->words[i]);
 		o = o || !c ? o : lookup_option(c->options, a->words[i]);
-		if (o && o->value && i + 2 == a->words_n)
-			return EXIT_DONE; // the value of an option is the user's
+		if (o && o->value && i + 2 == a->words_n) {
+			// The value of an option is the user's.
+			if (!strcmp(o->value, "FILE"))
+				printf("FILE\n");
+			return EXIT_DONE;
+		}
 		if (o && o->value)
 			i++;
 		else if (strncmp(a->words[i], "--", 2))

@@ -11,8 +11,7 @@
 
 #define FILE_MAX (8u << 20) // bytes; lbd takes no more
 
-// Reads @file, "-" is stdin. malloc'ed; NULL: explained.
-static char *read_file(const char *file, size_t *ret_len)
+char *read_file(const char *file, size_t *ret_len)
 {
 	FILE *from = strcmp(file, "-") ? fopen(file, "re") : stdin;
 	char *text = from ? malloc(FILE_MAX + 1) : NULL;

@@ -108,13 +108,16 @@ static struct curl_slist *add_headers(CURL *curl, const struct http_request *q)
 {
 	// Expect: 100-continue would cost a round trip for bodies over 1 MiB.
 	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+	char type[96];
 
 	if (q->header)
 		headers = curl_slist_append(headers, q->header);
 	if (q->method)
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, q->method);
 	if (q->body) {
-		headers = curl_slist_append(headers, "Content-Type: application/yaml");
+		snprintf(type, sizeof(type), "Content-Type: %s",
+			 q->body_type ? q->body_type : "application/yaml");
+		headers = curl_slist_append(headers, type);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, q->body);
 	}

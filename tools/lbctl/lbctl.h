@@ -78,6 +78,7 @@ int command_backend_remove(const struct lbctl *l, const struct args *a);
 int command_stats(const struct lbctl *l, const struct args *a);
 int command_drops(const struct lbctl *l, const struct args *a);
 int command_explain(const struct lbctl *l, const struct args *a);
+int explain_capture(const struct lbctl *l, const char *file); // explain --pcap
 int command_trace(const struct lbctl *l, const struct args *a);
 int command_events(const struct lbctl *l, const struct args *a);
 int command_version(const struct lbctl *l, const struct args *a);
@@ -108,8 +109,9 @@ struct http_request {
 	const char *header; // one more, or NULL
 	const char *body;   // [body_len]; NULL: none
 	size_t body_len;
-	const char *file; // names the body's source in errors; NULL: none
-	bool is_silent;	  // prints nothing
+	const char *body_type; // NULL: YAML (or JSON)
+	const char *file;      // names the body's source in errors; NULL: none
+	bool is_silent;	       // prints nothing
 	// Called with what comes of a good answer, as it comes, without end; NULL: it is gathered.
 	void (*on_bytes)(void *arg, const char *bytes, size_t n);
 	void *on_bytes_arg;
@@ -126,6 +128,15 @@ int http_call(const struct lbctl *l, const struct http_request *q, json_t **ret)
 int http_get(const struct lbctl *l, const char *path, json_t **ret);
 // "/v1/services/%/backends/%": each % becomes the next argument, percent-encoded. malloc'ed.
 char *http_path(const char *pattern, ...);
+
+// ---- files ----
+
+// Reads @file, "-" is stdin, of at most 8 MiB. malloc'ed; NULL: explained.
+char *read_file(const char *file, size_t *ret_len);
+// Hands the packets of the capture @file ("-" is stdin) to @fn as pcap, in parts that lbd takes
+// each, until one returns another status than EXIT_DONE. Returns that, or EXIT_REFUSED, explained.
+int capture_each_part(const char *file, int (*fn)(const char *bytes, size_t len, void *arg),
+		      void *arg);
 
 // ---- showing ----
 

@@ -112,15 +112,21 @@ const struct command commands[] = {
 	{"drops", "", 0, 0, "why packets were dropped, how many, and what that means", NULL,
 	 command_drops, {{"all", NULL, "also the reasons that have not occurred"},
 			 {"watch", NULL, "again every second, with rates"}}},
-	{"explain", "PROTOCOL SOURCE[:PORT] DESTINATION[:PORT]", 3, 3,
+	{"explain", "PROTOCOL SOURCE[:PORT] DESTINATION[:PORT] | --pcap FILE", 0, 3,
 	 "what happens to such a packet, and why",
 	 "Runs the dataplane's own code on the live tables, and changes nothing. PROTOCOL is tcp,\n"
 	 "udp, or icmp: an echo request (ping), without ports. Examples:\n"
 	 "  lbctl explain tcp 198.51.100.7:40000 203.0.113.10:80\n"
-	 "  lbctl explain icmp 2001:db8:100::7 2001:db8:113::10\n",
+	 "  lbctl explain icmp 2001:db8:100::7 2001:db8:113::10\n"
+	 "With --pcap each packet of a capture is explained, a line each: its number, time (UTC),\n"
+	 "what it is, verdict, reason, service and backend (- where there is none). Each is taken\n"
+	 "as if it came now. What XDP takes never reaches tcpdump on the balancer itself, so\n"
+	 "capture on the host before it:\n"
+	 "  ssh client tcpdump -i eth0 -c 100 -U -w - port 80 | lbctl explain --pcap -\n",
 	 command_explain, {
 		{"syn", NULL, "tcp: as a SYN, a new connection"},
-		{"size", "BYTES", "of the IP packet (default: its headers alone)"}}},
+		{"size", "BYTES", "of the IP packet (default: its headers alone)"},
+		{"pcap", "FILE", "each packet of a capture; - is stdin"}}},
 	{"trace", "", 0, 0, "packets as they came and as they left, from the running dataplane",
 	 "Shows what all the given options match, until Ctrl-C; packets then run through a variant\n"
 	 "of the dataplane that copies them, which costs it a little. Examples:\n"
