@@ -232,6 +232,26 @@ expect "pcapng reads the same" cmp "$RUN/lines" <(lbctl explain --pcap "$RUN/wan
 expect "the API says what to do with it" test "$(post "$RUN/wan.pcapng")" = 422
 expect "in words" grep -q 'lbctl explain --pcap' "$RUN/body"
 
+# The same datagrams under identifications that the dataplane has not seen: their later fragments
+# go where the capture's first one went.
+"$PYTHON" - "$RUN/wan.pcap" "$RUN/unseen.pcap" <<'END'
+import struct, sys
+data = bytearray(open(sys.argv[1], "rb").read())
+at = 24
+while at < len(data):
+    captured, = struct.unpack_from("<8xI", data, at)
+    at += 16
+    if data[at + 12:at + 14] == b"\x08\0" and data[at + 23] == 17:
+        data[at + 18] ^= 0x55
+    at += captured
+open(sys.argv[2], "wb").write(data)
+END
+explain unseen
+# shellcheck disable=SC2016 # jq's
+expect "fragments follow the first one of their capture" jq -en --slurpfile wan "$RUN/wan.json" \
+	--slurpfile unseen "$RUN/unseen.json" \
+	'[$unseen[0].packets[] | .reason, .backend] == [$wan[0].packets[] | .reason, .backend]'
+
 # ---- any size; others are served meanwhile ----
 
 # grow FILE BYTES: the packets of wan.pcap over and over, up to so many bytes.
