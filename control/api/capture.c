@@ -34,13 +34,12 @@ static void walk_free(struct capture_walk *w)
 	free(w);
 }
 
-// The connection is gone. Where its failing left the request behind, that ends here too.
+// The connection is gone.
 static void walk_closed(struct evhttp_connection *connection, void *arg)
 {
 	struct capture_walk *w = arg;
 
-	if (!evhttp_request_get_connection(w->http))
-		evhttp_request_free(w->http);
+	reply_abandon(w->http);
 	free(w);
 }
 

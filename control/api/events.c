@@ -39,10 +39,13 @@ static void forget_stream(struct stream *s)
 	free(s);
 }
 
-// The connection is gone, and with it the request.
+// The connection is gone.
 static void stream_closed(struct evhttp_connection *connection, void *arg)
 {
-	forget_stream(arg);
+	struct stream *s = arg;
+
+	reply_abandon(s->http);
+	forget_stream(s);
 }
 
 static struct bufferevent *stream_bufferevent(const struct stream *s)

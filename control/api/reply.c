@@ -154,3 +154,11 @@ int reply_problem(struct api_request *r, int status, const struct err *e)
 		json_object_set_new(problem, "line", json_integer(e->line));
 	return send_json(r, status, "application/problem+json", problem);
 }
+
+void reply_abandon(struct evhttp_request *http)
+{
+	// Where the connection broke, evhttp leaves an unfinished request to its handler; where lbd
+	// closes it, the request goes with it.
+	if (!evhttp_request_get_connection(http))
+		evhttp_request_free(http);
+}

@@ -69,6 +69,8 @@ int reply_text(struct api_request *r, int status, const char *media_type, const 
 // Takes @body over.
 int reply_buffer(struct api_request *r, int status, const char *media_type, struct evbuffer *body);
 int reply_problem(struct api_request *r, int status, const struct err *e);
+// For who answers in parts, when the connection is gone before the last one: lets the request go.
+void reply_abandon(struct evhttp_request *http);
 
 // ---- changes ----
 

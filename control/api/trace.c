@@ -167,9 +167,7 @@ static void stream_closed(struct evhttp_connection *connection, void *arg)
 		free_trace(t);
 		log_end(t, "its client left");
 	}
-	// A request that was not answered in full is its handler's, where its connection broke.
-	if (!evhttp_request_get_connection(http))
-		evhttp_request_free(http);
+	reply_abandon(http);
 }
 
 static void end(struct tracer *t, const char *why)

@@ -215,6 +215,33 @@ await 10 "and what happens next" follows 'backend enable web'
 FOLLOWER=$SPAWNED
 expect "each has a number" eval 'api /v1/events | jq -e "[.events[].id] == [range(1; (.events | length) + 1)]"'
 
+# follow N: N clients begin to follow the events, one after the other, and leave.
+follow()
+{
+	/usr/bin/python3 - "$RUN/lbd/lbd.sock" "$1" <<'END'
+import socket, sys
+done = 0
+while done < int(sys.argv[2]):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(10)
+    s.connect(sys.argv[1])
+    s.sendall(b"GET /v1/events HTTP/1.1\r\nHost: lbd\r\nAccept: text/event-stream\r\n\r\n")
+    status = s.recv(100).split()[1]
+    done += status == b"200"  # 503: lbd has not noticed yet that the last ones left
+    s.close()
+END
+}
+
+lbd_kib()
+{
+	awk '$1 == "RssAnon:" { print $2 }' "/proc/$LBD/status"
+}
+
+follow 1000
+before=$(lbd_kib)
+follow 10000
+expect "those who left have left nothing behind" test "$(lbd_kib)" -lt $((before + 3000))
+
 # ---- lbctl ----
 
 prints_json()
