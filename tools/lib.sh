@@ -29,6 +29,7 @@ export ROOT BUILD
 		mount python3 util-linux)
 	packages_dpdk=(libdpdk-dev dpdk)
 	packages_unit=(iproute2 jq mount nftables procps python3 python3-scapy util-linux)
+	packages_fuzz=(clang libclang-rt-dev)
 	packages_vm=(qemu-system-x86 busybox-static cpio kmod xz-utils clang-19)
 	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)
 	packages_tools=(jq)
@@ -115,7 +116,7 @@ build()
 	build_in "$BUILD"
 }
 
-# build_in DIRECTORY [MESON ARGUMENT...]
+# build_in DIRECTORY [MESON ARGUMENT...]: TARGET, where it is set, or all.
 build_in()
 {
 	local dir=$1 log
@@ -127,7 +128,7 @@ build_in()
 			[ $# = 0 ] || meson configure "$dir" "$@"
 		else
 			meson setup "$dir" "$@"
-		fi && ninja -C "$dir"
+		fi && ninja -C "$dir" ${TARGET:+"$TARGET"}
 	} >"$log" 2>&1 </dev/null; then
 		tail -n 60 "$log" >&2
 		die "the build failed (all of it: $log)"

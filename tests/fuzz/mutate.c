@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A fuzz target as a test: each file that is named goes in as it is, cut off at
-// every length, and mutated at random: bytes changed, taken out and put in, pieces
-// of one file put into another. The same sequence on every run.
+// A fuzz target as a test: each file of the directory that is named goes in as it is,
+// cut off at some lengths, and mutated at random: bytes changed, taken out and put in,
+// pieces of one file put into another. The same sequence on every run.
+#include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +12,16 @@
 #include "fuzz.h"
 
 #define ROUNDS 10000
-#define FILES_MAX 64
-#define INPUT_MAX_BYTES 4096
+#define FILES_MAX 1024
+#define INPUT_MAX_BYTES 16384
+#define CUTS_MAX 64 // of a file
 
 struct input {
 	uint8_t bytes[INPUT_MAX_BYTES];
 	size_t len;
 };
 
-static struct input files[FILES_MAX];
+static struct input *files;
 static size_t files_n;
 
 static size_t pick(size_t n)
@@ -26,18 +29,63 @@ static size_t pick(size_t n)
 	return n ? (size_t)rand() % n : 0;
 }
 
-static int read_file(const char *path)
+static int compare_names(const struct dirent **a, const struct dirent **b)
 {
-	FILE *f = fopen(path, "re");
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
 
+static bool read_file(const char *dir, const char *name)
+{
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "re");
 	if (!f || files_n == FILES_MAX) {
 		fprintf(stderr, "%s: cannot be read, or one too many\n", path);
-		return -1;
+		return false;
 	}
 	files[files_n].len = fread(files[files_n].bytes, 1, INPUT_MAX_BYTES, f);
 	files_n++;
 	fclose(f);
-	return 0;
+	return true;
+}
+
+// In the order of their names.
+static bool read_files(const char *dir)
+{
+	struct dirent **entries;
+	int n = scandir(dir, &entries, NULL, compare_names);
+	bool is_read = n > 2;
+
+	files = calloc(FILES_MAX, sizeof(*files));
+	for (int i = 0; i < n; i++) {
+		if (entries[i]->d_name[0] != '.')
+			is_read = is_read && files && read_file(dir, entries[i]->d_name);
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+	return is_read;
+}
+
+// Its first @len bytes, in memory of this size.
+static void run(const struct input *in, size_t len)
+{
+	uint8_t *copy = malloc(len + !len);
+
+	memcpy(copy, in->bytes, len);
+	LLVMFuzzerTestOneInput(copy, len);
+	free(copy);
+}
+
+static void run_cut(const struct input *in)
+{
+	size_t step = in->len / CUTS_MAX + 1;
+
+	for (size_t len = 0; len < in->len; len += step)
+		run(in, len);
+	run(in, in->len);
 }
 
 // Replaces @cut bytes at @at by @with.
@@ -77,22 +125,19 @@ static void mutate(struct input *in)
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		if (read_file(argv[i]) < 0)
-			return 1;
-	if (!files_n)
+	if (argc != 2 || !read_files(argv[1]))
 		return 1;
 	for (size_t i = 0; i < files_n; i++)
-		for (size_t len = 0; len <= files[i].len; len++)
-			LLVMFuzzerTestOneInput(files[i].bytes, len);
+		run_cut(&files[i]);
 	srand(1);
 	for (int round = 0; round < ROUNDS; round++) {
 		struct input in = files[pick(files_n)];
 
 		for (size_t n = 1 + pick(4); n > 0; n--)
 			mutate(&in);
-		LLVMFuzzerTestOneInput(in.bytes, in.len);
+		run(&in, in.len);
 	}
+	free(files);
 	printf("%zu files, cut and %d times mutated\n", files_n, ROUNDS);
 	return 0;
 }
