@@ -3,12 +3,12 @@
 // The differential run: random frames on random tables through every executor that
 // this host can run. Verdict, interface, bytes, and every byte of the tables must be
 // the same; after each packet, and for an executor that takes bursts after each burst.
-// What the seed was is printed; a seed gives the same packets everywhere.
+// The seed is printed; a seed gives the same packets everywhere.
 //
 //   differential [--packets N] [--seed N]      the run
 //   differential --seed N --only PACKET        that packet again: all that is known of it
 //
-// Another executor (run.h) is another line of `executors`. The first that can run is
+// Another executor (run.h) is another line of `executors`. The first one, the reference, is
 // what the others are compared with.
 #include <getopt.h>
 #include <sched.h>
@@ -149,9 +149,8 @@ static bool is_same(size_t x, size_t from, size_t to, uint64_t number)
 	if (!text)
 		return true;
 	i = i < to ? i : to - 1;
-	printf("seed %llu, packet %llu: %s is not as %s: %s\n", (unsigned long long)run.seed,
-	       (unsigned long long)(number + i), run.sides[x].executor->name,
-	       run.sides[0].executor->name, text);
+	printf("packet %llu: %s is not as %s: %s\n", (unsigned long long)(number + i),
+	       run.sides[x].executor->name, run.sides[0].executor->name, text);
 	if (to - from > 1)
 		printf("(the last of a burst of %zu)\n", to - from);
 	print_packet(i, run.sides[x].executor->run_burst);
@@ -268,8 +267,7 @@ static void stop_sides(void)
 
 static void print_totals(void)
 {
-	printf("seed %llu: %llu packets the same through", (unsigned long long)run.seed,
-	       (unsigned long long)run.packets_n);
+	printf("%llu packets the same through", (unsigned long long)run.packets_n);
 	for (size_t x = 0; x < run.sides_n; x++)
 		printf("%s %s", x ? ";" : "", run.sides[x].executor->name);
 	printf("\nsent on %llu, the kernel's %llu, dropped %llu; not met:",
@@ -324,6 +322,8 @@ int main(int argc, char **argv)
 	bool is_done;
 
 	read_arguments(argc, argv);
+	printf("seed %llu\n", (unsigned long long)run.seed);
+	fflush(stdout); // whatever happens
 	stay_on_cpu();
 	start_sides();
 	if (run.sides_n < 2) {
