@@ -63,30 +63,35 @@ static __always_inline const struct lb_trace_filter *lb_xdp_trace_filter(void)
 	return filter;
 }
 
-// How many bytes of a frame of @len are kept.
-static __always_inline __u32 lb_xdp_trace_snap(__u32 len)
+// How many bytes of a frame of @len are kept. (In 64 bits, and each time in one register: Linux 6.1
+// forgets the bounds of what a compiler for an older BPF shortens to 32, and of copies.)
+static __always_inline __u64 lb_xdp_trace_snap(__u64 len)
 {
-	__u32 snap = lb_trace_filter.snap;
+	__u64 snap = lb_trace_filter.snap;
 
 	if (len < snap)
 		snap = len;
 	asm volatile("" : "+r"(snap));
-	return snap < LB_TRACE_SNAP_MAX ? snap : LB_TRACE_SNAP_MAX;
+	if (snap > LB_TRACE_SNAP_MAX)
+		snap = LB_TRACE_SNAP_MAX;
+	asm volatile("" : "+r"(snap));
+	return snap;
 }
 
 // The packet as it came.
 __noinline int lb_xdp_trace_begin(struct xdp_md *ctx)
 {
 	struct lb_xdp_trace *t = lb_xdp_trace();
-	__u32 len = (__u32)((long)ctx->data_end - (long)ctx->data), snap = lb_xdp_trace_snap(len);
+	__u32 len = (__u32)((long)ctx->data_end - (long)ctx->data);
+	__u64 snap = lb_xdp_trace_snap(len);
 
 	if (!t)
 		return 0;
 	t->is_noted = 0;
 	t->tuple = (struct lb_trace_tuple){};
 	t->record = (struct lb_trace_record){
-		.in_ifindex = ctx->ingress_ifindex, .before_len = len, .before_snap = snap};
-	if (snap < LB_ETH_LEN || bpf_xdp_load_bytes(ctx, 0, t->before, snap))
+		.in_ifindex = ctx->ingress_ifindex, .before_len = len, .before_snap = (__u32)snap};
+	if (snap < LB_ETH_LEN || bpf_xdp_load_bytes(ctx, 0, t->before, (__u32)snap))
 		t->record.before_snap = 0;
 	return 0;
 }
@@ -123,8 +128,8 @@ __noinline int lb_xdp_trace_end(struct xdp_md *ctx, int action)
 	const struct lb_trace_filter *filter = lb_xdp_trace_filter();
 	struct lb_xdp_trace *t = lb_xdp_trace();
 	struct lb_trace_counts *counts;
-	__u64 *window, now_ns;
-	__u32 zero = 0, before_snap;
+	__u64 *window, now_ns, before_snap;
+	__u32 zero = 0;
 
 	if (!t || !t->is_noted || !lb_trace_is_wanted(filter, &t->tuple, &t->record))
 		return 0;
@@ -142,7 +147,7 @@ __noinline int lb_xdp_trace_end(struct xdp_md *ctx, int action)
 		t->record.out_ifindex = t->record.in_ifindex;
 	if (action == XDP_TX || action == XDP_REDIRECT) {
 		t->record.after_len = (__u32)((long)ctx->data_end - (long)ctx->data);
-		t->record.after_snap = lb_xdp_trace_snap(t->record.after_len);
+		t->record.after_snap = (__u32)lb_xdp_trace_snap(t->record.after_len);
 	}
 	before_snap = lb_xdp_trace_snap(t->record.before_snap);
 	if (bpf_perf_event_output(ctx, &trace_events,

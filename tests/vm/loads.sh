@@ -29,6 +29,13 @@ clang_build()
 	ninja -C "$dir" lbd
 }
 
+# The program that copies packets (lbctl trace) is taken too, under connections.
+traces()
+{
+	lbctl trace --verdict transmit --count 5 --seconds 60 >"$RUN/traced" &&
+		(($(wc -l <"$RUN/traced") == 5))
+}
+
 loads()
 {
 	local name clangs
@@ -47,11 +54,14 @@ loads()
 	await 20 "every service is up" all_up
 	assert_verified
 	hold_all
+	expect "packets are traced" traces
 	backend drain 1
 	for name in "${clangs[@]}"; do
 		upgrade TERM "$VM_BUILD/$name/lbd" "built with $name"
+		expect "packets are traced" traces
 	done
 	upgrade KILL "$BUILD/tests/net/lbd_rebuilt" "built for an older BPF"
+	expect "packets are traced" traces
 	backend enable 1
 	await 20 "b1 gets new connections" gets_new 1
 	unbroken "enable"
