@@ -27,6 +27,7 @@
 struct lb_xdp_aside {
 	struct lb_packet packet;
 	struct lb_decision decision;
+	struct lb_whose whose;
 	struct lb_link link;
 	struct lb_address vip; // from whom an answer to a backend comes
 	struct lb_answer answer;
@@ -203,16 +204,7 @@ static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, int is_t
 	return lb_xdp_transmit(ctx, &packet, &decision, 1, is_traced);
 }
 
-__noinline int lb_xdp_ipv4(struct xdp_md *ctx)
-{
-	return lb_xdp_plain(ctx, 4, 0);
-}
-
-__noinline int lb_xdp_ipv6(struct xdp_md *ctx)
-{
-	return lb_xdp_plain(ctx, 6, 0);
-}
-
+// Out of line, for the verifier: here nobody counts nanoseconds.
 __noinline int lb_xdp_ipv4_traced(struct xdp_md *ctx)
 {
 	return lb_xdp_plain(ctx, 4, 1);
@@ -225,21 +217,56 @@ __noinline int lb_xdp_ipv6_traced(struct xdp_md *ctx)
 
 // ---- the rest ----
 
-// Decides the aside's packet. @family: a constant.
-static __always_inline int lb_xdp_decide(struct xdp_md *ctx, int family)
+// Whose the aside's packet is. @family: a constant.
+static __always_inline int lb_xdp_whose(struct xdp_md *ctx, int family)
 {
 	struct lb_xdp_aside *a = lb_xdp_aside();
 	struct lb_decision decision = {};
+	struct lb_whose whose = {};
 	struct lb_packet packet;
+	int goes_on = 0;
 
 	if (!a)
 		return 0;
 	packet = a->packet;
 	if (lb_parse_locate(LB_START(ctx), LB_END(ctx), family, &packet))
-		lb_decide_rest(ctx, &packet, &decision);
+		goes_on = lb_decide_rest_whose(ctx, &packet, &decision, &whose);
 	else
 		lb_decide_end(&decision, LB_REASON_TRUNCATED);
 	a->mtu = 0;
+	a->whose = whose;
+	a->decision = decision;
+	return goes_on;
+}
+
+// The two have frames of their own: in one function they share a greater one.
+__noinline int lb_xdp_whose_ipv4(struct xdp_md *ctx)
+{
+	return lb_xdp_whose(ctx, 4);
+}
+
+__noinline int lb_xdp_whose_ipv6(struct xdp_md *ctx)
+{
+	return lb_xdp_whose(ctx, 6);
+}
+
+// Its way from there. @family: a constant.
+static __always_inline int lb_xdp_way(struct xdp_md *ctx, int family)
+{
+	struct lb_xdp_aside *a = lb_xdp_aside();
+	struct lb_decision decision;
+	struct lb_packet packet;
+
+	if (!a)
+		return 0;
+	packet = a->packet;
+	decision = a->decision;
+	decision.row = 0;
+	decision.link = 0;
+	if (lb_parse_locate(LB_START(ctx), LB_END(ctx), family, &packet))
+		lb_decide_rest_way(ctx, &packet, &a->whose, &decision);
+	else
+		lb_decide_end(&decision, LB_REASON_TRUNCATED);
 	if (decision.verdict == LB_ANSWER)
 		a->mtu = lb_answer_mtu(&packet, &decision);
 	if (decision.link)
@@ -250,15 +277,14 @@ static __always_inline int lb_xdp_decide(struct xdp_md *ctx, int family)
 	return 0;
 }
 
-// The two have frames of their own: in one function they share a greater one.
-__noinline int lb_xdp_decide_ipv4(struct xdp_md *ctx)
+__noinline int lb_xdp_way_ipv4(struct xdp_md *ctx)
 {
-	return lb_xdp_decide(ctx, 4);
+	return lb_xdp_way(ctx, 4);
 }
 
-__noinline int lb_xdp_decide_ipv6(struct xdp_md *ctx)
+__noinline int lb_xdp_way_ipv6(struct xdp_md *ctx)
 {
-	return lb_xdp_decide(ctx, 6);
+	return lb_xdp_way(ctx, 6);
 }
 
 // Sends the aside's packet on. @family: a constant.
@@ -308,10 +334,12 @@ static __always_inline int lb_xdp_rest(struct xdp_md *ctx, int is_traced)
 		lb_xdp_trace_packet(&a->packet);
 	switch (a->packet.family) {
 	case 4:
-		lb_xdp_decide_ipv4(ctx);
+		if (lb_xdp_whose_ipv4(ctx))
+			lb_xdp_way_ipv4(ctx);
 		break;
 	case 6:
-		lb_xdp_decide_ipv6(ctx);
+		if (lb_xdp_whose_ipv6(ctx))
+			lb_xdp_way_ipv6(ctx);
 		break;
 	default:
 		a->decision = (struct lb_decision){};
@@ -331,10 +359,10 @@ int lb_xdp(struct xdp_md *ctx)
 
 	switch (lb_packet_family(LB_START(ctx), LB_END(ctx))) {
 	case 4:
-		action = lb_xdp_ipv4(ctx);
+		action = lb_xdp_plain(ctx, 4, 0);
 		break;
 	case 6:
-		action = lb_xdp_ipv6(ctx);
+		action = lb_xdp_plain(ctx, 6, 0);
 		break;
 	}
 	return action == LB_XDP_NOT_PLAIN ? lb_xdp_rest(ctx, 0) : action;

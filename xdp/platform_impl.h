@@ -22,6 +22,28 @@
 #define lb_env xdp_md
 #define LB_CALLED __attribute__((noinline, weak))
 
+// In a map, not on the stack: its 512 bytes are for the whole chain of calls.
+#define LB_ROOM(type)                                                                              \
+	({                                                                                         \
+		_Static_assert(sizeof(type) <= LB_ROOM_BYTES, "");                                 \
+		(type *)lb_room();                                                                 \
+	})
+#define LB_ROOM_BYTES 64
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u8[LB_ROOM_BYTES]);
+} room SEC(".maps");
+
+static __always_inline void *lb_room(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&room, &zero);
+}
+
 #include "dataplane/core/platform.h"
 
 // 0: the kernel's clock; else the time in seconds, fixed by tests before loading.

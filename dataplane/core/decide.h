@@ -225,7 +225,11 @@ static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
 							const struct lb_service *service,
 							struct lb_decision *d)
 {
-	struct lb_choice choice = {
+	struct lb_choice *choice = LB_ROOM(struct lb_choice);
+
+	if (!choice) // the BPF verifier asks
+		return LB_REASON_NO_BACKEND;
+	*choice = (struct lb_choice){
 		.flow = {.hash = d->hash,
 			 .slot = d->slot,
 			 .ring_offset = service->ring_offset,
@@ -238,11 +242,11 @@ static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
 		.tcp_flags = p->tcp_flags,
 	};
 
-	d->backend = lb_select_tracked(env, &choice);
-	d->entry = choice.entry;
-	d->is_tracked = choice.is_tracked;
-	d->is_untracked = choice.is_untracked;
-	return choice.reason;
+	d->backend = lb_select_tracked(env, choice);
+	d->entry = choice->entry;
+	d->is_tracked = choice->is_tracked;
+	d->is_untracked = choice->is_untracked;
+	return choice->reason;
 }
 
 // A sound TCP or UDP packet for d->service: finds its flow's slot. Returns the service's row; NULL
@@ -339,7 +343,11 @@ static __always_inline enum lb_reason
 lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
 {
 	const struct lb_route_answer *answer;
-	struct lb_route_query query = {
+	struct lb_route_query *query = LB_ROOM(struct lb_route_query);
+
+	if (!query) // the BPF verifier asks
+		return LB_REASON_ROUTE_NONE;
+	*query = (struct lb_route_query){
 		.source = d->row->vip,
 		.destination = p->destination,
 		.source_port = p->has_ports ? d->row->vip_port : 0,
@@ -350,7 +358,7 @@ lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_
 		.tos = lb_packet_tos(p->l3, p->family),
 	};
 
-	answer = lb_route_lookup(env, &query);
+	answer = lb_route_lookup(env, query);
 	if (!answer) // the BPF verifier asks
 		return LB_REASON_ROUTE_NONE;
 	if (answer->reason != LB_REASON_REPLY)

@@ -110,15 +110,18 @@ static __always_inline enum lb_reason lb_decide_icmp_error(struct lb_env *env,
 		return LB_REASON_NONE;
 	d->backend = LB_SLOT_CURRENT(d->slot_word);
 	if (lb_select_is_tracked(service->tracking, d->slot_word)) {
-		struct lb_track_flow flow = {.hash = d->hash,
-					     .slot = d->slot,
-					     .ring_offset = service->ring_offset,
-					     .ring_len = service->ring_len,
-					     .idle_s = service->idle_s};
+		struct lb_track_flow *flow = LB_ROOM(struct lb_track_flow);
 		__u32 otherwise = q->protocol == LB_IP_TCP ? LB_SLOT_SETTLED(d->slot_word)
 							   : LB_SLOT_CURRENT(d->slot_word);
 
-		d->backend = lb_select_peek(env, &flow, otherwise);
+		if (!flow) // the BPF verifier asks
+			return LB_REASON_NONE;
+		*flow = (struct lb_track_flow){.hash = d->hash,
+					       .slot = d->slot,
+					       .ring_offset = service->ring_offset,
+					       .ring_len = service->ring_len,
+					       .idle_s = service->idle_s};
+		d->backend = lb_select_peek(env, flow, otherwise);
 	}
 	return LB_REASON_ICMP_ERROR;
 }
@@ -208,9 +211,17 @@ static __always_inline enum lb_reason lb_decide_no_vip(struct lb_env *env,
 	return LB_REASON_REPLY;
 }
 
-// Decides what lb_parse() made of a frame with a family, and lb_parse_locate() located.
-static __always_inline void lb_decide_rest(struct lb_env *env, const struct lb_packet *p,
-					   struct lb_decision *d)
+// Whose a packet is, and why it may go on.
+struct lb_whose {
+	__u32 vip; // bits of enum lb_vip; 0: it is for no VIP
+	__u32 row; // of the backend from whose side it comes in nat; 0: none's
+	enum lb_reason why;
+};
+
+// First half of the walk of what lb_parse() made of a frame with a family, and lb_parse_locate()
+// located. Returns 0 where the walk ended.
+static __always_inline int lb_decide_rest_whose(struct lb_env *env, const struct lb_packet *p,
+						struct lb_decision *d, struct lb_whose *ret)
 {
 	const int is_later = p->fragment == LB_FRAGMENT_LATER && p->defect == LB_REASON_NONE;
 	__u32 vip = 0, row = 0;
@@ -221,7 +232,7 @@ static __always_inline void lb_decide_rest(struct lb_env *env, const struct lb_p
 
 	if (vip && p->defect != LB_REASON_NONE) {
 		lb_decide_end(d, p->defect);
-		return;
+		return 0;
 	}
 	if (is_later && !(vip && lb_decide_is_icmp(p)))
 		why = lb_decide_later(env, p, vip, d, &row);
@@ -229,18 +240,33 @@ static __always_inline void lb_decide_rest(struct lb_env *env, const struct lb_p
 		why = lb_decide_vip(env, p, vip, d);
 	else
 		why = lb_decide_no_vip(env, p, &row);
-	if (why == LB_REASON_NONE)
-		return;
-	if (vip)
-		lb_decide_to_backend(env, p, d, why);
+	*ret = (struct lb_whose){.vip = vip, .row = row, .why = why};
+	return why != LB_REASON_NONE;
+}
+
+// Second half: its way.
+static __always_inline void lb_decide_rest_way(struct lb_env *env, const struct lb_packet *p,
+					       const struct lb_whose *whose, struct lb_decision *d)
+{
+	if (whose->vip)
+		lb_decide_to_backend(env, p, d, whose->why);
 	else
-		lb_decide_reply_of(env, p, row, why, d);
+		lb_decide_reply_of(env, p, whose->row, whose->why, d);
 	if (d->verdict != LB_TRANSMIT)
 		return;
 	if (p->quote.at && !lb_limit_take(env, LB_RATE_ICMP))
 		lb_decide_end(d, LB_REASON_ICMP_RATE);
 	if (p->fragment == LB_FRAGMENT_FIRST)
 		lb_decide_first(env, p, d);
+}
+
+static __always_inline void lb_decide_rest(struct lb_env *env, const struct lb_packet *p,
+					   struct lb_decision *d)
+{
+	struct lb_whose whose;
+
+	if (lb_decide_rest_whose(env, p, d, &whose))
+		lb_decide_rest_way(env, p, &whose, d);
 }
 
 // Decides the frame at @start that lb_parse() filled @p from; fills in p's pointers.

@@ -57,6 +57,9 @@ struct lb_route_query {
 // LB_CALLED: what a function of the core is declared with that is to be called, not put in line;
 // its arguments are the env, numbers, and structs of numbers.
 //
+// LB_ROOM(type): room for such a struct, until the next LB_ROOM(); NULL only if the BPF verifier
+// asks. On the stack, but for BPF, whose stack is short.
+//
 // The world outside:
 // __u32 lb_now_s(struct lb_env *);            CLOCK_MONOTONIC, seconds; read only where needed
 // const struct lb_route_answer *lb_route_lookup(struct lb_env *, const struct lb_route_query *);

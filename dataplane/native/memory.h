@@ -11,6 +11,7 @@
 #include "dataplane/core/tables.h"
 
 #define LB_CALLED static __noinline
+#define LB_ROOM(type) (&(type){})
 
 static __always_inline __u64 lb_load64(const __u64 *p)
 {
