@@ -49,11 +49,27 @@ is_plain()
 	[[ $(link_programs | sort -u) == $(program_id) ]]
 }
 
+# The variants that have run.
+declare -A TRACED=()
+
 is_traced()
 {
-	local id
-	for id in $(link_programs); do
+	local id ids
+	ids=$(link_programs | sort -u)
+	[[ -n $ids ]] || return 1
+	for id in $ids; do
 		[[ $(in_ns lb bpftool -j prog show id "$id" | jq -r .name) == lb_xdp_traced ]] || return 1
+	done
+	for id in $ids; do
+		TRACED[$id]=1
+	done
+}
+
+none_is_left()
+{
+	local id
+	for id in "${!TRACED[@]}"; do
+		! in_ns lb bpftool prog show id "$id" || return 1
 	done
 }
 
@@ -218,6 +234,7 @@ trace_end brief
 trace_start killed
 trace_end killed KILL
 unbroken "traced and not"
+await 20 "no variant is left in the kernel" none_is_left
 
 trace_start term
 lbd_stop TERM
@@ -237,9 +254,8 @@ await 20 "the next lbd's plain program runs" is_plain
 wait "$TRACE" || true
 [[ $(api /v1/status | jq -c .warnings) == "[]" ]] || fail "it warns: $(api /v1/status)"
 ok "it warns of nothing"
-[[ -z $(in_ns lb bpftool -j prog show | jq -r '.[] | select(.name == "lb_xdp_traced")') ]] ||
-	fail "a variant that copies is left in the kernel"
-ok "no variant that copies is left in the kernel"
+((${#TRACED[@]} == 11)) || fail "not all variants that ran are known: ${!TRACED[*]}"
+await 20 "none of the ${#TRACED[@]} variants that copied is left in the kernel" none_is_left
 unbroken "after all"
 let_go web
 assert_conservation
