@@ -219,6 +219,19 @@ static __always_inline void lb_decide_to_backend(struct lb_env *env, const struc
 	lb_decide_transmit(d, reason);
 }
 
+// d's flow, as tracking asks for it.
+static __always_inline struct lb_track_flow lb_decide_flow(const struct lb_service *service,
+							   const struct lb_decision *d)
+{
+	return (struct lb_track_flow){
+		.hash = d->hash,
+		.slot = d->slot,
+		.ring_offset = service->ring_offset,
+		.ring_len = service->ring_len,
+		.idle_s = service->idle_s,
+	};
+}
+
 // The slot asks for tracking, or the service does. Chooses the backend; returns the reason.
 static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
 							const struct lb_packet *p,
@@ -230,11 +243,7 @@ static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
 	if (!choice) // the BPF verifier asks
 		return LB_REASON_NO_BACKEND;
 	*choice = (struct lb_choice){
-		.flow = {.hash = d->hash,
-			 .slot = d->slot,
-			 .ring_offset = service->ring_offset,
-			 .ring_len = service->ring_len,
-			 .idle_s = service->idle_s},
+		.flow = lb_decide_flow(service, d),
 		.slot_word = d->slot_word,
 		.tracking = service->tracking,
 		.is_tcp = p->protocol == LB_IP_TCP,
@@ -329,8 +338,7 @@ static __always_inline enum lb_route_kind lb_decide_route(const struct lb_route_
 	for (__u32 i = 0; i < LB_ROUTE_MAX && i < set->route6_n; i++) {
 		const struct lb_route6 *r = &set->route6[i];
 
-		if ((((p->destination.halves[0] & r->mask.halves[0]) ^ r->prefix.halves[0]) |
-		     ((p->destination.halves[1] & r->mask.halves[1]) ^ r->prefix.halves[1])) == 0) {
+		if (lb_address_is_within(&p->destination, &r->prefix, &r->mask)) {
 			*ret_hop = r->hop;
 			return r->kind;
 		}

@@ -116,11 +116,7 @@ static __always_inline enum lb_reason lb_decide_icmp_error(struct lb_env *env,
 
 		if (!flow) // the BPF verifier asks
 			return LB_REASON_NONE;
-		*flow = (struct lb_track_flow){.hash = d->hash,
-					       .slot = d->slot,
-					       .ring_offset = service->ring_offset,
-					       .ring_len = service->ring_len,
-					       .idle_s = service->idle_s};
+		*flow = lb_decide_flow(service, d);
 		d->backend = lb_select_peek(env, flow, otherwise);
 	}
 	return LB_REASON_ICMP_ERROR;

@@ -179,6 +179,15 @@ static __always_inline int lb_address_is_equal(const struct lb_address *a,
 	return ((a->halves[0] ^ b->halves[0]) | (a->halves[1] ^ b->halves[1])) == 0;
 }
 
+// @prefix: without bits that @mask has not.
+static __always_inline int lb_address_is_within(const struct lb_address *a,
+						const struct lb_address *prefix,
+						const struct lb_address *mask)
+{
+	return (((a->halves[0] & mask->halves[0]) ^ prefix->halves[0]) |
+		((a->halves[1] & mask->halves[1]) ^ prefix->halves[1])) == 0;
+}
+
 // TCP or UDP at @p->l4, whose first bytes are the ports of both. @l4_len: bytes behind the IP
 // header. Returns 0 where it is not whole and sound.
 static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len)

@@ -60,14 +60,6 @@ struct lb_trace_counts {
 	__u64 lost;	// whoever reads the records is too slow
 };
 
-static __always_inline int lb_trace_is_within(const struct lb_address *a,
-					      const struct lb_address *prefix,
-					      const struct lb_address *mask)
-{
-	return (((a->halves[0] & mask->halves[0]) ^ prefix->halves[0]) |
-		((a->halves[1] & mask->halves[1]) ^ prefix->halves[1])) == 0;
-}
-
 static __always_inline int lb_trace_is_wanted(const struct lb_trace_filter *f,
 					      const struct lb_trace_tuple *t,
 					      const struct lb_trace_record *r)
@@ -82,8 +74,8 @@ static __always_inline int lb_trace_is_wanted(const struct lb_trace_filter *f,
 		return 0;
 	if (f->destination_port && t->destination_port != f->destination_port)
 		return 0;
-	return lb_trace_is_within(&t->source, &f->source, &f->source_mask) &&
-	       lb_trace_is_within(&t->destination, &f->destination, &f->destination_mask);
+	return lb_address_is_within(&t->source, &f->source, &f->source_mask) &&
+	       lb_address_is_within(&t->destination, &f->destination, &f->destination_mask);
 }
 
 static __always_inline void lb_trace_note_packet(struct lb_trace_tuple *t,
