@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/clock.h"
+
 #define TEXT_MAX 512
 
 struct event_row {
@@ -172,13 +174,12 @@ void events_clear_warning(struct events *v, const char *key)
 
 static json_t *render_row(const struct event_row *r)
 {
-	char time[32], whole[48];
-	struct tm tm;
+	const uint64_t at_ns = (uint64_t)r->at.tv_sec * 1000000000 + (uint64_t)r->at.tv_nsec;
+	char time[CLOCK_TEXT_MAX];
 	json_t *row;
 
-	strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", gmtime_r(&r->at.tv_sec, &tm));
-	snprintf(whole, sizeof(whole), "%s.%03ldZ", time, r->at.tv_nsec / 1000000);
-	row = json_pack("{s:s, s:s, s:s}", "time", whole, "kind", r->kind, "text", r->text);
+	row = json_pack("{s:s, s:s, s:s}", "time", clock_render(at_ns, 3, time), "kind", r->kind,
+			"text", r->text);
 	if (*r->service)
 		json_object_set_new(row, "service", json_string(r->service));
 	if (*r->backend)

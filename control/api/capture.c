@@ -9,10 +9,8 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "control/api/explain.h"
 #include "control/reasons.h"
@@ -45,17 +43,6 @@ static void walk_closed(struct evhttp_connection *connection, void *arg)
 
 // ---- a row ----
 
-static void render_time(uint64_t time_ns, char *buf, size_t buf_len)
-{
-	const time_t seconds = (time_t)(time_ns / 1000000000u);
-	struct tm tm;
-	size_t len;
-
-	gmtime_r(&seconds, &tm);
-	len = strftime(buf, buf_len, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf + len, buf_len - len, ".%09uZ", (unsigned int)(time_ns % 1000000000u));
-}
-
 static void set_decision(const struct lbd *d, const struct explanation *x, json_t *o)
 {
 	json_object_set_new(o, "service", explain_service_json(d, x->service));
@@ -68,15 +55,14 @@ static json_t *render_row(struct capture_walk *w, const struct capture_packet *p
 {
 	const struct explain_frame frame = {packet->frame, packet->captured_len, packet->len};
 	struct explanation x;
-	char time[48];
+	char time[CLOCK_TEXT_MAX];
 	json_t *o;
 
 	explain_run_frame(&w->d->tables->rows, &frame, clock_now_s(), &w->fragments, &x);
-	render_time(packet->time_ns, time, sizeof(time));
 	o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:s?, s:s?}", "number", (json_int_t)w->number,
-		      "time", time, "packet", x.text, "length", (json_int_t)packet->len, "captured",
-		      (json_int_t)packet->captured_len, "verdict",
-		      x.is_cut ? NULL : verdict_name(x.verdict), "reason",
+		      "time", clock_render(packet->time_ns, 9, time), "packet", x.text, "length",
+		      (json_int_t)packet->len, "captured", (json_int_t)packet->captured_len,
+		      "verdict", x.is_cut ? NULL : verdict_name(x.verdict), "reason",
 		      x.is_cut ? NULL : reason_label(x.reason));
 	if (o)
 		set_decision(w->d, &x, o);

@@ -64,17 +64,12 @@ static void send_line(struct tracer *t, json_t *o)
 static json_t *render_time(uint64_t monotonic_ns)
 {
 	struct timespec now;
-	uint64_t age_ns = clock_now_ns() - monotonic_ns, at_ns;
-	char date[32], whole[48];
-	struct tm tm;
-	time_t at_s;
+	uint64_t age_ns = clock_now_ns() - monotonic_ns, now_ns;
+	char text[CLOCK_TEXT_MAX];
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	at_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec - age_ns;
-	at_s = (time_t)(at_ns / 1000000000);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&at_s, &tm));
-	snprintf(whole, sizeof(whole), "%s.%09uZ", date, (unsigned int)(at_ns % 1000000000));
-	return json_string(whole);
+	now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return json_string(clock_render(now_ns - age_ns, 9, text));
 }
 
 static json_t *render_interface(uint32_t ifindex)
