@@ -26,8 +26,7 @@ int address_parse(const char *text, struct lb_address *ret)
 	return 0;
 }
 
-// Digits only: strtoul() would take blanks and signs. 0 to @max, or -EINVAL.
-static int number_parse(const char *text, unsigned int max, unsigned int *ret)
+int number_parse(const char *text, unsigned int max, unsigned int *ret)
 {
 	unsigned int n = 0;
 
@@ -114,6 +113,16 @@ bool address_is_ipv4(const struct lb_address *a)
 bool address_is_equal(const struct lb_address *a, const struct lb_address *b)
 {
 	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
+}
+
+struct lb_address prefix_mask(const struct prefix *p)
+{
+	const unsigned int ones = p->len + (address_is_ipv4(&p->address) ? 96u : 0u);
+	struct lb_address mask = {};
+
+	for (unsigned int bit = 0; bit < ones; bit++)
+		mask.bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return mask;
 }
 
 int address_family(const struct lb_address *a)

@@ -23,9 +23,14 @@ int address_parse(const char *text, struct lb_address *ret);
 int address_parse_port(const char *text, struct lb_address *ret, uint16_t *ret_port);
 // Parses "10.0.0.0/8" or a lone address (full length). Host bits are kept as given.
 int prefix_parse(const char *text, struct prefix *ret);
+// Digits only: strtoul() would take blanks and signs. 0 to @max (a tenth of UINT_MAX at most), or
+// -EINVAL.
+int number_parse(const char *text, unsigned int max, unsigned int *ret);
 
 bool address_is_ipv4(const struct lb_address *a);
 bool address_is_equal(const struct lb_address *a, const struct lb_address *b);
+// A one for each of its bits, in the 16-byte form.
+struct lb_address prefix_mask(const struct prefix *p);
 // 4 or 6.
 int address_family(const struct lb_address *a);
 // False for unspecified, loopback, multicast, broadcast, and IPv6 link-local.

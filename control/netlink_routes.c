@@ -51,8 +51,10 @@ static bool covers(const struct prefix *a, const struct prefix *b)
 
 static void clear_host_bits(struct prefix *p)
 {
-	for (unsigned int i = bits(p); i < 128; i++)
-		p->address.bytes[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
+	const struct lb_address mask = prefix_mask(p);
+
+	for (int i = 0; i < 2; i++)
+		p->address.halves[i] &= mask.halves[i];
 }
 
 static bool is_link_local(const struct prefix *p)

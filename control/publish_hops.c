@@ -208,7 +208,7 @@ static void set_route4(struct lb_route_set *set, const struct publisher_route *r
 {
 	set->route4[set->route4_n++] = (struct lb_route4){
 		.prefix = r->prefix.address.words[3],
-		.mask = r->prefix.len ? __builtin_bswap32(~0u << (32 - r->prefix.len)) : 0,
+		.mask = prefix_mask(&r->prefix).words[3],
 		.kind = r->kind,
 		.hop = hop,
 	};
@@ -216,12 +216,12 @@ static void set_route4(struct lb_route_set *set, const struct publisher_route *r
 
 static void set_route6(struct lb_route_set *set, const struct publisher_route *r, uint32_t hop)
 {
-	struct lb_route6 *at = &set->route6[set->route6_n];
-
-	*at = (struct lb_route6){.prefix = r->prefix.address, .kind = r->kind, .hop = hop};
-	for (uint32_t bit = 0; bit < r->prefix.len; bit++)
-		at->mask.bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	set->route6_n++;
+	set->route6[set->route6_n++] = (struct lb_route6){
+		.prefix = r->prefix.address,
+		.mask = prefix_mask(&r->prefix),
+		.kind = r->kind,
+		.hop = hop,
+	};
 }
 
 void routes_count(struct publisher *p, int by)

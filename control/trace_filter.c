@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/address.h"
@@ -49,21 +48,9 @@ static const struct {
 	{"icmpv6", IPPROTO_ICMPV6},
 };
 
-// Digits only. -EINVAL also beyond @max.
-static int parse_number(const char *text, unsigned long max, unsigned long *ret)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	errno = 0;
-	*ret = strtoul(text, &end, 10);
-	return *end || errno || *ret > max ? -EINVAL : 0;
-}
-
 static int parse_protocol(const char *text, struct lb_trace_filter *f, struct err *e)
 {
-	unsigned long number;
+	unsigned int number;
 
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
 		if (strcmp(text, protocols[i].name))
@@ -71,7 +58,7 @@ static int parse_protocol(const char *text, struct lb_trace_filter *f, struct er
 		f->protocol = protocols[i].number;
 		return 0;
 	}
-	if (parse_number(text, 255, &number))
+	if (number_parse(text, 255, &number))
 		return err_set_field(e, -EPROTO, 0, "protocol",
 				     "must be tcp, udp, icmp, icmpv6 or a number up to 255, is "
 				     "%.32s",
@@ -81,19 +68,6 @@ static int parse_protocol(const char *text, struct lb_trace_filter *f, struct er
 }
 
 // ---- ends ----
-
-static void make_mask(const struct prefix *p, struct lb_address *ret_prefix,
-		      struct lb_address *ret_mask)
-{
-	unsigned int len = p->len + (address_is_ipv4(&p->address) ? 96u : 0u);
-
-	for (unsigned int i = 0; i < 16; i++) {
-		unsigned int bits = len < 8 * i ? 0 : len - 8 * i < 8 ? len - 8 * i : 8;
-
-		ret_mask->bytes[i] = (uint8_t)(0xff00 >> bits);
-		ret_prefix->bytes[i] = p->address.bytes[i] & ret_mask->bytes[i];
-	}
-}
 
 // Splits "ADDRESS[/LEN][:PORT]" or "[ADDRESS[/LEN]]:PORT" into @host (ADDRESS_TEXT_MAX; "": none)
 // and the port's text (NULL: none).
@@ -124,12 +98,12 @@ static int parse_end(const char *name, const char *text, struct lb_address *ret_
 {
 	char host[ADDRESS_TEXT_MAX];
 	const char *port_text;
-	unsigned long port = 0;
+	unsigned int port = 0;
 	struct prefix p;
 	bool is_sound = !split_end(text, host, &port_text);
 
 	if (is_sound && port_text)
-		is_sound = !parse_number(port_text, 65535, &port) && port;
+		is_sound = !number_parse(port_text, 65535, &port) && port;
 	if (is_sound && (*host || !port_text))
 		is_sound = !prefix_parse(host, &p);
 	if (!is_sound)
@@ -138,8 +112,11 @@ static int parse_end(const char *name, const char *text, struct lb_address *ret_
 				     "198.51.100.7, 198.51.100.0/24:80, [2001:db8::7]:80 or :80, "
 				     "is %.64s",
 				     text);
-	if (*host)
-		make_mask(&p, ret_prefix, ret_mask);
+	if (*host) {
+		*ret_mask = prefix_mask(&p);
+		for (int i = 0; i < 2; i++)
+			ret_prefix->halves[i] = p.address.halves[i] & ret_mask->halves[i];
+	}
 	*ret_port = htons((uint16_t)port);
 	return 0;
 }
@@ -222,11 +199,11 @@ static int parse_reasons(const char *reason, const char *verdict, struct lb_trac
 
 // ---- all ----
 
-static int parse_limit(const char *name, const char *text, unsigned long min, unsigned long max,
-		       unsigned long *ret, struct err *e)
+static int parse_limit(const char *name, const char *text, unsigned int min, unsigned int max,
+		       unsigned int *ret, struct err *e)
 {
-	if (text && (parse_number(text, max, ret) || *ret < min))
-		return err_set_field(e, -EPROTO, 0, name, "must be %lu to %lu, is %.32s", min, max,
+	if (text && (number_parse(text, max, ret) || *ret < min))
+		return err_set_field(e, -EPROTO, 0, name, "must be %u to %u, is %.32s", min, max,
 				     text);
 	return 0;
 }
@@ -248,7 +225,7 @@ int trace_filter_parse(const char *(*get)(void *arg, const char *name), void *ar
 {
 	struct lb_trace_filter f = {.reasons = LB_TRACE_REASONS_ALL,
 				    .protocol = LB_TRACE_ANY_PROTOCOL};
-	unsigned long rate = TRACE_RATE_DEFAULT, snap = TRACE_SNAP_DEFAULT;
+	unsigned int rate = TRACE_RATE_DEFAULT, snap = TRACE_SNAP_DEFAULT;
 	const char *source = get(arg, "source"), *destination = get(arg, "destination");
 	const char *protocol = get(arg, "protocol");
 	int status = protocol ? parse_protocol(protocol, &f, e) : 0;
