@@ -9,12 +9,6 @@
 #include "control/packet_text.h"
 #include "tests/fuzz/fuzz.h"
 
-static void check(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct capture_packet packet;
@@ -24,20 +18,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	uint32_t n = 0;
 
 	if (capture_open(data, len, &c, &e)) {
-		check(e.text[0] != '\0');
+		fuzz_demand(e.text[0] != '\0', "refused without a sentence");
 		return 0;
 	}
 	for (; capture_next(&c, &packet); n++) {
 		// On the heap, and just as long: ASan sees a read beyond the end.
 		uint8_t *room = malloc(packet.captured_len + 2u);
 
-		check(room && packet.captured_len <= CAPTURE_FRAME_MAX);
-		check(packet.captured_len <= packet.len);
+		fuzz_demand(room && packet.captured_len <= CAPTURE_FRAME_MAX, "a frame too long");
+		fuzz_demand(packet.captured_len <= packet.len, "more captured than there was");
 		memcpy(room + 2, packet.frame, packet.captured_len);
 		packet_text_render(room + 2, packet.captured_len, packet.len, text);
-		check(*text && strlen(text) < PACKET_TEXT_MAX);
+		fuzz_demand(*text && strlen(text) < PACKET_TEXT_MAX, "no text");
 		free(room);
 	}
-	check(n == c.packets_n);
+	fuzz_demand(n == c.packets_n, "another number of packets");
 	return 0;
 }
