@@ -96,7 +96,7 @@ bool pcapng_begin(struct pcapng *p, FILE *to, const char *application)
 	put32(&b, UINT32_MAX); // the section's length: not known
 	put32(&b, UINT32_MAX);
 	put_text(&b, OPTION_SECTION_APPLICATION, application);
-	put_option(&b, OPTION_END, NULL, 0);
+	put_option(&b, OPTION_END, "", 0);
 	return block_close(&b, BLOCK_SECTION, to);
 }
 
@@ -119,7 +119,7 @@ static bool add_interface(struct pcapng *p, const char *name)
 	put32(&b, 0); // no limit to what is captured of a packet
 	put_text(&b, OPTION_INTERFACE_NAME, name);
 	put_option(&b, OPTION_INTERFACE_RESOLUTION, &resolution, 1);
-	put_option(&b, OPTION_END, NULL, 0);
+	put_option(&b, OPTION_END, "", 0);
 	return block_close(&b, BLOCK_INTERFACE, p->to);
 }
 
@@ -150,7 +150,7 @@ bool pcapng_add(struct pcapng *p, const struct pcapng_packet *packet)
 	put_bytes(&b, packet->bytes, packet->captured_len);
 	put_text(&b, OPTION_COMMENT, packet->comment);
 	put_option(&b, OPTION_PACKET_FLAGS, &flags, sizeof(flags));
-	put_option(&b, OPTION_END, NULL, 0);
+	put_option(&b, OPTION_END, "", 0);
 	return block_close(&b, BLOCK_PACKET, p->to);
 }
 
