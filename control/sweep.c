@@ -29,7 +29,9 @@
 // another backend: a longer idle time brings nothing back to life, and needs no care.
 //
 // A row is freed in the same manner: no slot named it when the connections were begun,
-// for at least the grace period, and no unexpired entry was found to.
+// for at least the grace period, and no unexpired entry was found to. Fragments follow
+// their first one by a table of its own, which nobody sweeps: what it says of the row is
+// waited for.
 #include "control/publish_rows.h"
 
 #include <string.h>
@@ -208,6 +210,12 @@ static void free_services(struct publisher *p)
 			service_free(p, row);
 }
 
+// The last first fragment that was sent to it has been forgotten.
+static bool has_no_fragment(const struct publisher *p, uint32_t row)
+{
+	return publish_is_past_grace(p, p->t->backends[row].retired_s + LB_FRAGMENT_S);
+}
+
 static void end_connections(struct publisher *p)
 {
 	const struct lb_meta *m = p->t->meta;
@@ -228,8 +236,7 @@ static void end_connections(struct publisher *p)
 		own->is_clean = false;
 		if (backend_is_leaving(p, row))
 			backend_retire(p, row);
-		else if (p->t->backends[row].state == LB_ROW_RETIRED &&
-			 publish_is_past_grace(p, p->t->backends[row].retired_s))
+		else if (p->t->backends[row].state == LB_ROW_RETIRED && has_no_fragment(p, row))
 			backend_free(p, row);
 	}
 	free_services(p);

@@ -183,6 +183,29 @@ static void a_leaving_backend_is_cut_at_its_deadline(void **state)
 	settle(b);
 }
 
+// Later fragments follow a first one by the row it went to.
+static void a_retired_row_outlives_its_fragments(void **state)
+{
+	struct bed *b = *state;
+	struct lb_address gone = bed_address("10.0.0.3");
+	uint32_t row = bed_backend(b, "web", "10.0.0.3");
+	const uint32_t *row_state = &b->t->rows.backends[row].state;
+
+	model_del_backend(&b->m->services[0], &gone, 8080);
+	bed_apply(b);
+	assert_int_equal(publisher_set_deadline(b->p, "web", &gone, 8080, b->now_s, b->now_s), 0);
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(*row_state, LB_ROW_RETIRED);
+	b->now_s += LB_FRAGMENT_S;
+	publisher_sweep_all(b->p, b->now_s);
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(*row_state, LB_ROW_RETIRED);
+	b->now_s += PUBLISH_GRACE_S + 1;
+	publisher_sweep_all(b->p, b->now_s);
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(*row_state, LB_ROW_FREE);
+}
+
 // lbd goes on checking what is leaving.
 static void what_is_leaving_is_judged_and_keeps_its_health(void **state)
 {
@@ -370,6 +393,7 @@ int main(void)
 		TEST(nobody_left_and_back),
 		TEST(a_removed_backend_leaves_and_its_row_is_used_again),
 		TEST(a_leaving_backend_is_cut_at_its_deadline),
+		TEST(a_retired_row_outlives_its_fragments),
 		TEST(what_is_leaving_is_judged_and_keeps_its_health),
 		TEST(a_replaced_service_gets_rows_of_its_own),
 		TEST(a_vip_moves_between_services),
