@@ -3,10 +3,12 @@
 """Breaks each rule of tracking on demand in turn, and expects test_tracking to notice.
 
 A mutant is one piece of one source, replaced in a copy of the tree; the piece must be
-there exactly once, so that this list cannot fall behind the sources. The test runs the
-same histories for all; a mutant that lives through them is a hole in the test.
+there exactly once, so that this list cannot fall behind the sources (tools/lint/mutants
+asks). The test runs the same histories for all; a mutant that lives through them is a
+hole in the test.
 
-mutants.py SOURCE_ROOT [COMPILER] [NAME ...]: a line each; exits 1 if any survived."""
+mutants.py SOURCE_ROOT [COMPILER] [NAME ...]: a line each; exits 1 if any survived.
+mutants.py --check SOURCE_ROOT: are all the pieces there? Breaks and runs nothing."""
 import os
 import pathlib
 import shutil
@@ -31,7 +33,8 @@ MUTANTS = [
     ("a SYN without room does not stamp", CORE + "select.h",
      "if (*time_s != c->flow.now_s)", "if (!c->is_syn && *time_s != c->flow.now_s)"),
     ("an entry of a backend that was reset is followed", CORE + "select.h",
-     "if (!backend || backend->flags & LB_BACKEND_RESET)", "if (!backend)"),
+     "if (!backend || backend->flags & LB_BACKEND_RESET)\n\t\treturn 0;",
+     "if (!backend)\n\t\treturn 0;"),
     ("a SYN follows an entry to a backend that is down", CORE + "select.h",
      "backend->flags & LB_BACKEND_DOWN ||", ""),
     ("a SYN follows an entry that is closing", CORE + "select.h",
@@ -96,7 +99,7 @@ MUTANTS = [
      "LB_SLOT_SETTLED(*slot_word(p, slot)) != backend &&\n"
      "\t    !(p->t->backends[backend].flags & LB_BACKEND_DOWN))"),
     ("lookup is cleared without the grace period", CONTROL + "sweep.c",
-     "if (current == settled && publish_is_past_grace(p->now_s, p->services[service].changed_s))",
+     "if (current == settled && publish_is_past_grace(p, p->services[service].changed_s))",
      "if (current == settled)"),
     ("an entry that a packet just refreshed is cleared", CONTROL + "sweep.c",
      "lb_cas64(entry_word, word, 0);", "lb_cas64(entry_word, 0, 0);\n\t\t*entry_word = 0;"),
@@ -174,8 +177,6 @@ class Tree:
     def mutate(self, file, old, new):
         path = self.where / file
         text = path.read_text()
-        if text.count(old) != 1:
-            raise SystemExit("%s: stands there %d times: %r" % (file, text.count(old), old))
         path.write_text(text.replace(old, new))
         sources = OF_CORE if file.startswith(CORE) else [file]
         try:
@@ -189,8 +190,23 @@ class Tree:
                 shutil.copy(self.object_of(source), str(self.object_of(source)) + ".whole")
 
 
+def check_pieces(root):
+    misplaced = []
+    for name, file, old, _ in MUTANTS:
+        times = (root / file).read_text().count(old)
+        if times != 1:
+            misplaced.append("tests/unit/mutants.py: %s: its piece is in %s %d times, not once"
+                             % (name, file, times))
+    if misplaced:
+        raise SystemExit("\n".join(misplaced))
+
+
 def main():
+    if sys.argv[1] == "--check":
+        check_pieces(pathlib.Path(sys.argv[2]))
+        return
     root = pathlib.Path(sys.argv[1]).resolve()
+    check_pieces(root)
     compiler = sys.argv[2] if len(sys.argv) > 2 else "cc"
     only = sys.argv[3:]
     survivors = []
