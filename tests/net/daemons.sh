@@ -151,30 +151,28 @@ decap_start()
 		--bpffs-dir "$RUN/bpf/decap-$name"
 }
 
-# Packets that ran through the program on wan and lan, by the driver's own count.
+# Packets that ran through the program on wan and lan, by the driver's own count; for a shell there.
 packets_in()
 {
 	local link
 	for link in wan lan; do
-		in_ns lb ethtool -S "$link"
+		ethtool -S "$link"
 	done | awk '/rx(_queue_)?[0-9]+_xdp_packets:/ { n += $2 } END { print n }'
 }
 
-packets_counted()
-{
-	api /v1/stats | jq '[.reasons[].packets] | add'
-}
-
-# Every packet has ended with exactly one reason. Counts are read twice, around: a packet may come
-# in between, and counters of the driver move a batch later.
+# Every packet has ended with exactly one reason. What came is read twice, around: a packet may come
+# in between, and counters of the driver move a batch later. One shell does it all: next hops are
+# probed every second, and a machine is slow to begin a command.
 conserves()
 {
-	local before counted after
-	before=$(packets_in)
-	counted=$(packets_counted)
-	after=$(packets_in)
-	CONSERVED="$after came in, $counted counted"
-	((before == after && counted == after))
+	local read
+	mapfile -t read < <(in_ns lb bash -c "$(declare -f packets_in)
+		packets_in
+		curl -sS --max-time 10 --unix-socket $RUN/lbd/lbd.sock http://lbd/v1/stats |
+			jq '[.reasons[].packets] | add'
+		packets_in")
+	CONSERVED="${read[2]-?} came in, ${read[1]-?} counted"
+	((${#read[@]} == 3 && read[0] == read[2] && read[1] == read[2]))
 }
 
 # Checks are packets too, and go on: they are made rare, for a quiet moment to come.
