@@ -8,6 +8,7 @@
 #
 # PORTS  af_xdp: lb-dpdk takes each link by an AF_XDP socket
 #        tap: each link is wired to a TAP, whose other end is lb-dpdk's port
+#        virtio: each link is wired to a vhost-user socket, whose other end is lb-dpdk's port
 # LCORES the main lcore and one worker, on any CPU; the tests' workers sleep when idle
 
 PORTS=${PORTS:-af_xdp}
@@ -32,7 +33,7 @@ nic_of()
 	ns_ip lb link set "$link-nic" addrgenmode none up
 	case $PORTS in
 	# What comes while no worker is there must not be answered by the kernel.
-	af_xdp) ingress "$link-nic" drop ;;
+	af_xdp | virtio) ingress "$link-nic" drop ;;
 	tap) wire "$link" ;;
 	esac
 }
@@ -57,6 +58,22 @@ wire()
 	ns_ip lb link set "$1-port" addrgenmode none mtu 1600 up
 	ingress "$1-port" "fwd to $1-nic"
 	ingress "$1-nic" "fwd to $1-port"
+}
+
+# The same by vhost-user, for frames of any size: testpmd carries them between wan-nic, lan-nic and
+# the two sockets. Its one forwarding thread is always busy.
+cables_start()
+{
+	local links=() link
+	for link in wan lan; do
+		links+=(--vdev "net_vhost_$link,iface=$RUN/$link.sock"
+			--vdev "net_pcap_$link,rx_iface_in=$link-nic,tx_iface=$link-nic")
+	done
+	spawn lb cables stdbuf -oL dpdk-testpmd --lcores "0@$CPUS,1@$CPUS" --no-huge -m 256 \
+		--file-prefix cables --no-pci --no-telemetry "${links[@]}" -- --forward-mode=io \
+		--port-topology=paired --max-pkt-len=9600 --total-num-mbufs=32768 \
+		--stats-period 3600 --disable-link-check
+	await 20 "the cables are there" grep -q "^io packet forwarding" "$RUN/log/cables"
 }
 
 # dpdk_topology MODE BACKENDS
@@ -100,6 +117,7 @@ dpdk_start_alone()
 		case $PORTS in
 		af_xdp) ports+=(--vdev "net_af_xdp_$link,iface=$link-nic,busy_budget=0") ;;
 		tap) ports+=(--vdev "net_tap_$link,iface=$link-port,mac=$(nic_mac $link),persist") ;;
+		virtio) ports+=(--vdev "net_virtio_user_$link,path=$RUN/$link.sock,mac=$(nic_mac $link)") ;;
 		esac
 	done
 	spawn lb lb-dpdk "$BUILD/lb-dpdk" --tables "$RUN/lbd/tables" --idle-sleep 50 -- \
