@@ -46,14 +46,16 @@ static __always_inline enum lb_reason lb_decide_later(struct lb_env *env, const 
 	__u32 more = LB_ENTRY_SLOT(word);
 	const struct lb_backend *row;
 
-	if (!word) {
+	// What went the other way was remembered before its destination became a VIP, or ceased to
+	// be one.
+	if (!word || !vip == !(more & LB_FRAGMENT_REPLY)) {
 		enum lb_reason to_vip =
 			vip & LB_VIP_OF_HOST ? LB_REASON_VIP_OF_HOST : LB_REASON_FRAGMENT_EARLY;
 
 		lb_decide_end(d, vip ? to_vip : LB_REASON_NOT_VIP);
 		return LB_REASON_NONE;
 	}
-	if (more & LB_FRAGMENT_REPLY) {
+	if (!vip) {
 		*ret_row = LB_ENTRY_BACKEND(word);
 		return LB_REASON_FRAGMENT;
 	}

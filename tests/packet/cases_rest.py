@@ -234,6 +234,9 @@ def more_fragments(family):
     out += case(f"the first fragment of ICMP to a VIP is the kernel's {v}", ping, "vip_icmp")
     ping = fragment(family, CLIENT[family], udp.vip, protocol, bytes(64), 64, False)
     out += case(f"a later fragment of ICMP to a VIP is the kernel's {v}", ping, "vip_icmp")
+    key = fragment_hash(CLIENT[family], udp.vip, identification(family), UDP)
+    out += dropped(f"a fragment to a client that has become a VIP follows no reply {v}", last,
+                   "fragment_early", setup=[fragment_line(key, udp.a.row, 0, 1)])
     nobody = fragment(family, CLIENT[family], udp.vip, UDP,
                       datagram(family, CLIENT[family], udp.vip, 40000, 54)[:1200], 0, True)
     out += dropped(f"a fragment for no service is not answered {v}", nobody, "no_service")
@@ -276,6 +279,9 @@ def reply_fragments(family):
     out += case(f"a reply's last fragment {v}", last, "fragment", leaves(last), gateway.ifindex,
                 [remembered(udp, backend, 0, 1)],
                 [f"count-backend {backend.row} 0 0 0 0 1 {len(bytes(last))} 0"])
+    key = fragment_hash(backend.address, client, identification(family), UDP)
+    out += case(f"a fragment to a VIP that is one no more follows no request {v}", last,
+                "not_vip", setup=[fragment_line(key, backend.row, 0)])
     return out + case(f"a reply's fragment ahead of its first one is the kernel's {v}", last,
                       "not_vip")
 

@@ -19,7 +19,8 @@ struct shape {
 	uint8_t protocol;
 	uint8_t tcp_flags;
 	uint8_t ttl;
-	uint16_t fragment;     // IPv4, host order
+	uint16_t fragment; // IPv4, host order
+	uint8_t fragment_id;
 	uint8_t ipv4_words;    // of options
 	uint8_t extensions[7]; // IPv6: next headers, up to the first 0xff
 	uint32_t payload_bytes;
@@ -99,7 +100,7 @@ static size_t put_ipv4(struct random *r, const struct shape *s, uint8_t *at)
 	put_random(r, at, header_bytes);
 	at[0] = (uint8_t)(0x45 + s->ipv4_words);
 	put16(at + 6, s->fragment);
-	put16(at + 4, random_below(r, 3)); // few, so that fragments find their first one
+	put16(at + 4, s->fragment_id);
 	at[8] = s->ttl;
 	at[9] = s->protocol;
 	put16(at + 10, make_checksum(r));
@@ -111,13 +112,13 @@ static size_t put_ipv4(struct random *r, const struct shape *s, uint8_t *at)
 }
 
 // A fragment header: whole, first, in the middle, last.
-static void put_fragment(struct random *r, uint8_t *at)
+static void put_fragment(struct random *r, const struct shape *s, uint8_t *at)
 {
 	static const uint16_t offsets[] = {0, 1, 1, 800 | 1, 1600};
 
 	put16(at + 2, RANDOM_OF(r, offsets));
 	memset(at + 4, 0, 3);
-	at[7] = (uint8_t)random_below(r, 3);
+	at[7] = s->fragment_id;
 }
 
 static size_t put_ipv6(struct random *r, const struct shape *s, uint8_t *at)
@@ -136,7 +137,7 @@ static size_t put_ipv6(struct random *r, const struct shape *s, uint8_t *at)
 		put_random(r, next, 8);
 		next[1] = 0; // it has eight bytes
 		if (s->extensions[i] == LB_IP_FRAGMENT)
-			put_fragment(r, next);
+			put_fragment(r, s, next);
 		if (s->extensions[i] == LB_IP_ROUTING && random_is(r, 80))
 			next[3] = 0;
 		len += 8;
@@ -208,6 +209,7 @@ static void make_rest(struct world *w, struct shape *s)
 	s->tcp_flags = make_tcp_flags(r);
 	s->ttl = random_is(r, 90) ? 64 : RANDOM_OF(r, ttls);
 	s->fragment = random_is(r, 90) ? 0x4000 : RANDOM_OF(r, fragments);
+	s->fragment_id = (uint8_t)random_below(r, 3); // few, so that they find their first one
 	s->ipv4_words = random_is(r, 95) ? 0 : (uint8_t)random_below(r, 11);
 	memset(s->extensions, 0xff, sizeof(s->extensions));
 	for (size_t i = 0; i < sizeof(s->extensions) && random_is(r, i ? 50 : 12); i++)
@@ -299,11 +301,35 @@ static void make_error(struct world *w, struct shape *s, struct shape *quoted)
 	s->quoted = quoted;
 }
 
+// One of a packet's fragments, first or later.
+static void make_fragment(struct world *w, struct shape *s)
+{
+	static const uint16_t fragments[] = {0x2000, 0x2001, 1, 1};
+	const struct world_fragmented *f =
+		&w->fragmented[random_below(&w->random, WORLD_FRAGMENTED)];
+
+	s->source = f->source;
+	s->destination = f->destination;
+	s->protocol = f->protocol;
+	s->source_port = f->source_port;
+	s->destination_port = f->destination_port;
+	s->family = world_family(&s->source);
+	make_rest(w, s);
+	s->fragment_id = f->id;
+	s->fragment = RANDOM_OF(&w->random, fragments);
+	s->extensions[0] = LB_IP_FRAGMENT;
+	s->extensions[1] = 0xff;
+}
+
 static size_t make_sound(struct world *w, uint8_t *frame)
 {
 	uint32_t dice = random_below(&w->random, 100);
 	struct shape s = {0}, quoted = {0};
 
+	if (dice < 6) {
+		make_fragment(w, &s);
+		return put_frame(&w->random, &s, frame);
+	}
 	if (dice < 55)
 		make_request(w, &s);
 	else if (dice < 75)

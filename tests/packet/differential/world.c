@@ -29,7 +29,7 @@ void world_size(uint32_t cpu_n, struct lb_meta *ret)
 		.service_mask = 63,
 		.reverse_mask = 63,
 		.connection_mask = 63,
-		.fragment_mask = 15,
+		.fragment_mask = 3,
 	};
 }
 
@@ -372,6 +372,64 @@ static void fill_flows(struct world *w)
 			w->now_s - random_below(&w->random, 3);
 }
 
+// ---- fragments ----
+
+// Of a flow, or of what its backend @row sends to a client; @row 0: there is none.
+static void make_fragmented(struct world *w, uint32_t row, struct world_fragmented *ret)
+{
+	const struct world_flow *f = &w->flows[random_below(&w->random, WORLD_FLOWS)];
+	const struct lb_backend *b = &w->t->backends[row];
+	bool is_ipv6 = world_family(&b->address) == 6;
+
+	*ret = (struct world_fragmented){
+		f->client,   w->vips[f->service->vip], f->client_port,
+		f->vip_port, f->service->protocol,     (uint8_t)random_below(&w->random, 3)};
+	if (!row)
+		return;
+	ret->source = b->address;
+	ret->destination = w->clients[is_ipv6][random_below(&w->random, WORLD_CLIENTS)];
+	ret->source_port = LB_BE16(b->port);
+	ret->destination_port = f->client_port;
+	ret->protocol = b->protocol;
+}
+
+// The packet's entry, or another's in its place.
+static void put_fragmented(struct world *w, uint32_t row, const struct world_fragmented *f)
+{
+	uint8_t family = world_family(&f->source);
+	uint64_t hash = lb_hash_tuple(w->t->meta->flow_keys, family, &f->source, &f->destination,
+				      family == 4 ? f->protocol : LB_IP_FRAGMENT,
+				      family == 4 ? LB_BE16(f->id) : LB_BE32((uint32_t)f->id));
+	struct lb_entry_line *line = &w->t->fragments[hash & w->t->meta->fragment_mask];
+	struct lb_entry *e = &line->entries[random_below(&w->random, LB_ENTRIES_PER_LINE)];
+	uint32_t more = random_below(&w->random, LB_SLOT_MAX) & ~LB_FRAGMENT_REPLY;
+	enum lb_entry_state state = LB_ENTRY_ESTABLISHED;
+	bool is_reply = random_is(&w->random, 90) == (row != 0);
+
+	if (random_is(&w->random, 10))
+		state = random_below(&w->random, 4);
+	if (!row || random_is(&w->random, 10))
+		row = pick_backend(w, 1 + random_below(&w->random, WORLD_SERVICES));
+	// Replies of the other modes pass by, so no packet writes an entry of them.
+	if (is_reply && (row >= BACKENDS_N || w->t->backends[row].mode == LB_MODE_NAT))
+		more |= LB_FRAGMENT_REPLY;
+	e->fingerprint = random_is(&w->random, 90) ? hash : random_next(&w->random);
+	e->word = LB_ENTRY_WORD(row, more, state, w->now_s - make_age(w, LB_FRAGMENT_S));
+}
+
+static void fill_fragments(struct world *w)
+{
+	for (uint32_t i = 0; i < WORLD_FRAGMENTED; i++) {
+		uint32_t row = 1 + random_below(&w->random, WORLD_SERVICES * WORLD_BACKENDS);
+
+		if (w->t->backends[row].mode != LB_MODE_NAT)
+			row = 0;
+		make_fragmented(w, row, &w->fragmented[i]);
+		if (random_is(&w->random, 60))
+			put_fragmented(w, row, &w->fragmented[i]);
+	}
+}
+
 void world_fill(struct world *w, uint64_t seed, uint32_t now_s, struct lb_tables *t)
 {
 	struct lb_meta meta, *m = &meta;
@@ -391,4 +449,5 @@ void world_fill(struct world *w, uint64_t seed, uint32_t now_s, struct lb_tables
 	fill_vips(w);
 	fill_services(w);
 	fill_flows(w);
+	fill_fragments(w);
 }

@@ -15,6 +15,7 @@
 #define WORLD_VIPS 6
 #define WORLD_CLIENTS 24
 #define WORLD_FLOWS 64
+#define WORLD_FRAGMENTED 24
 
 struct world_service {
 	uint32_t row;
@@ -30,6 +31,14 @@ struct world_flow {
 	uint16_t client_port, vip_port; // host order
 };
 
+// A packet in fragments: a flow's, or a backend's to a client.
+struct world_fragmented {
+	struct lb_address source, destination;
+	uint16_t source_port, destination_port; // host order
+	uint8_t protocol;
+	uint8_t id;
+};
+
 struct world {
 	struct random random;
 	struct lb_tables *t;
@@ -40,6 +49,7 @@ struct world {
 	struct lb_address clients[2][WORLD_CLIENTS];
 	struct world_service services[WORLD_SERVICES];
 	struct world_flow flows[WORLD_FLOWS];
+	struct world_fragmented fragmented[WORLD_FRAGMENTED];
 };
 
 // The sizes of every world's tables.

@@ -225,7 +225,7 @@ static enum lb_reason vip_later(struct ref_walk *w, uint32_t vip)
 {
 	const struct lb_backend *b;
 
-	if (!ref_follow_first(w))
+	if (!ref_follow_first(w, false))
 		return vip & LB_VIP_OF_HOST ? LB_REASON_VIP_OF_HOST : LB_REASON_FRAGMENT_EARLY;
 	b = ref_backend(w, w->backend);
 	if (b)
@@ -260,7 +260,7 @@ static enum lb_reason for_no_vip(struct ref_walk *w)
 	uint32_t row = 0;
 
 	if (p->wrong == LB_REASON_NONE && p->fragment == REF_LATER) {
-		if (!ref_follow_first(w))
+		if (!ref_follow_first(w, true))
 			return LB_REASON_NOT_VIP;
 		return to_client(w, w->backend, LB_REASON_FRAGMENT);
 	}

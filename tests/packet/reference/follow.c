@@ -88,7 +88,7 @@ void ref_follow_remember(struct ref_walk *w)
 	place->word = ref_entry_pack(&e);
 }
 
-bool ref_follow_first(struct ref_walk *w)
+bool ref_follow_first(struct ref_walk *w, bool is_reply)
 {
 	uint64_t hash = hash_fragment(w);
 	const struct lb_entry_line *line = line_of(w, hash);
@@ -100,8 +100,11 @@ bool ref_follow_first(struct ref_walk *w)
 			continue;
 		if (ref_entry_is_expired(&e, LB_FRAGMENT_S, w->now_s))
 			return false;
+		// Its destination has become a VIP since, or is one no more.
+		if (is_reply != (bool)(e.slot & LB_FRAGMENT_REPLY))
+			return false;
 		w->backend = e.backend;
-		w->is_reply = e.slot & LB_FRAGMENT_REPLY;
+		w->is_reply = is_reply;
 		w->hash = spread(e.slot >> 1);
 		return true;
 	}

@@ -189,8 +189,9 @@ enum lb_reason ref_track_look(struct ref_walk *w);
 bool ref_take(struct ref_walk *w, enum lb_rate rate);
 // A first fragment was sent on: keeps what the later ones need.
 void ref_follow_remember(struct ref_walk *w);
-// A later fragment: fills in w->backend, w->is_reply, w->hash. Returns whether its first is known.
-bool ref_follow_first(struct ref_walk *w);
+// A later fragment, from a backend or to one: fills in w->backend, w->is_reply, w->hash. Returns
+// whether its first one is known.
+bool ref_follow_first(struct ref_walk *w, bool is_reply);
 
 // ---- decide.c ----
 
