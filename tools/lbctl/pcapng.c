@@ -50,12 +50,13 @@ static void put16(struct block *b, uint16_t value)
 	fwrite(&value, sizeof(value), 1, b->to);
 }
 
-// Filled up to a multiple of four.
+// Filled up to a multiple of four. @bytes may be NULL where @len is 0, but fwrite()'s may not.
 static void put_bytes(struct block *b, const void *bytes, size_t len)
 {
 	static const char zeros[4];
 
-	fwrite(bytes, 1, len, b->to);
+	if (len)
+		fwrite(bytes, 1, len, b->to);
 	fwrite(zeros, 1, -len & 3, b->to);
 }
 
@@ -96,7 +97,7 @@ bool pcapng_begin(struct pcapng *p, FILE *to, const char *application)
 	put32(&b, UINT32_MAX); // the section's length: not known
 	put32(&b, UINT32_MAX);
 	put_text(&b, OPTION_SECTION_APPLICATION, application);
-	put_option(&b, OPTION_END, "", 0);
+	put_option(&b, OPTION_END, NULL, 0);
 	return block_close(&b, BLOCK_SECTION, to);
 }
 
@@ -119,7 +120,7 @@ static bool add_interface(struct pcapng *p, const char *name)
 	put32(&b, 0); // no limit to what is captured of a packet
 	put_text(&b, OPTION_INTERFACE_NAME, name);
 	put_option(&b, OPTION_INTERFACE_RESOLUTION, &resolution, 1);
-	put_option(&b, OPTION_END, "", 0);
+	put_option(&b, OPTION_END, NULL, 0);
 	return block_close(&b, BLOCK_INTERFACE, p->to);
 }
 
@@ -150,7 +151,7 @@ bool pcapng_add(struct pcapng *p, const struct pcapng_packet *packet)
 	put_bytes(&b, packet->bytes, packet->captured_len);
 	put_text(&b, OPTION_COMMENT, packet->comment);
 	put_option(&b, OPTION_PACKET_FLAGS, &flags, sizeof(flags));
-	put_option(&b, OPTION_END, "", 0);
+	put_option(&b, OPTION_END, NULL, 0);
 	return block_close(&b, BLOCK_PACKET, p->to);
 }
 
