@@ -15,7 +15,6 @@ LBD_SETTINGS='source: {ipv4: 10.9.0.0/24, ipv6: "fd00:9::/64"}'
 dpdk_topology ipip 2
 cables_start
 
-
 # mtu NS LINK MTU: more than the topology gave it. All ends send what they are told to, unmerged.
 mtu()
 {
@@ -30,7 +29,7 @@ route()
 	ns_ip "$1" -6 route replace default via "$3"
 }
 
-# big NS: packets of 8,000 bytes and more that came in.
+# big_count NS: from here on counts packets of more than 8,000 bytes that come in; big NS: how many.
 big_count()
 {
 	in_ns "$1" nft -f - <<-END
@@ -98,6 +97,17 @@ service()
 	service udp 1 ipip 8007 2
 } >"$RUN/services.yaml"
 expect "services applied" lbctl apply "$RUN/services.yaml"
+
+# is_sent PROTOCOL SOURCE DESTINATION: a packet of 9,000 bytes would be.
+is_sent()
+{
+	lbctl explain "$@" --size 9000 --json | jq -e '.verdict == "transmit"'
+}
+# What b1 learns of a smaller MTU it keeps, and routes may lag some seconds behind their interface.
+for ends in "10.1.0.11:8007 198.51.100.10:40000" "[fd00:1::11]:8007 [2001:db8:100::10]:40000"; do
+	# shellcheck disable=SC2086 # two of them
+	await 20 "a reply of 9,000 bytes would be sent from ${ends% *}" is_sent udp $ends
+done
 
 # pings NS ADDRESS: with 8,000 bytes, unfragmented, and the same ones come back.
 pings()
