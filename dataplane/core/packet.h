@@ -173,6 +173,13 @@ static __always_inline void lb_address_set_ipv4(struct lb_address *a, __be32 ipv
 	a->halves[1] = 0xffff0000ull | (__u64)ipv4 << 32;
 }
 
+// Such an address on the wire, in IPv6: it is nobody's there (RFC 4291, 2.5.5.2; Linux too takes no
+// packet from one), and must not be taken for the IPv4 one that it stands for in the tables.
+static __always_inline int lb_address_is_mapped(const struct lb_address *a)
+{
+	return a->halves[0] == 0 && (__u32)a->halves[1] == 0xffff0000u;
+}
+
 static __always_inline int lb_address_is_equal(const struct lb_address *a,
 					       const struct lb_address *b)
 {
@@ -253,6 +260,8 @@ static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p)
 	p->source.halves[1] = lb_get64(ip->source + 8);
 	p->destination.halves[0] = lb_get64(ip->destination);
 	p->destination.halves[1] = lb_get64(ip->destination + 8);
+	if (!p->source.halves[0] || !p->destination.halves[0]) // may be a mapped one
+		return 0;
 	payload_len = __builtin_bswap16(ip->payload_len);
 	p->ip_len = LB_IPV6_LEN + payload_len;
 	p->protocol = ip->next_header;

@@ -259,6 +259,11 @@ static __always_inline void lb_parse_ipv6(struct lb_cursor *c, struct lb_packet 
 	p->source.halves[1] = lb_get64(ip->source + 8);
 	p->destination.halves[0] = lb_get64(ip->destination);
 	p->destination.halves[1] = lb_get64(ip->destination + 8);
+	if (lb_address_is_mapped(&p->source) || lb_address_is_mapped(&p->destination)) {
+		p->family = 0;
+		p->defect = LB_REASON_NOT_VIP;
+		return;
+	}
 	p->ip_len = LB_IPV6_LEN + __builtin_bswap16(ip->payload_len);
 	p->protocol = ip->next_header;
 	if (ip->version_class_label[0] >> 4 != 6) {
@@ -339,7 +344,7 @@ static __always_inline int lb_parse_ethernet(struct lb_cursor *c, struct lb_pack
 
 // Fills @ret from the frame at @start (@frame_len bytes, of which those before @end are contiguous:
 // all, or LB_PARSE_BYTES_MAX at least), but for its pointers, which are NULL. ret->family 0:
-// ret->defect is the reason (NOT_IP, VLAN, TRUNCATED), nothing else is known.
+// ret->defect is the reason (NOT_IP, VLAN, TRUNCATED, NOT_VIP), nothing else is known.
 static __always_inline void lb_parse(const __u8 *start, const __u8 *end, __u32 frame_len,
 				     struct lb_packet *ret)
 {

@@ -6,7 +6,8 @@ import struct
 from case import ETHER, ICMP, PAYLOAD, Raw, case, dropped, ip, l4, request
 from world import CLIENT, RETIRED, SERVICES, TCP, UDP, address
 
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrHopByHop
+from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6EchoRequest, IPv6,
+                                IPv6ExtHdrHopByHop)
 from scapy.layers.l2 import ARP
 from scapy.layers.inet import IP, IPOption
 
@@ -144,6 +145,32 @@ def strangers():
     return out
 
 
+def mapped():
+    """::ffff:a.b.c.d is in the tables for a.b.c.d, and nobody's address in an IPv6 packet."""
+    nat, six = SERVICES["nat", 4, TCP], SERVICES["nat", 6, TCP]
+    vip, backend = f"::ffff:{nat.vip}", f"::ffff:{nat.a.address}"
+    reply = l4(TCP, nat.a.port, 40000, "SA") / Raw(PAYLOAD)
+    to_vip = l4(TCP, 40000, nat.port) / Raw(PAYLOAD)
+    quote = bytes(IPv6(src=CLIENT[6], dst=backend) / l4(TCP, 40000, nat.a.port))
+    frames = {
+        "to an IPv4 VIP": IPv6(src=CLIENT[6], dst=vip) / to_vip,
+        "to an IPv4 VIP, from such a one": IPv6(src=f"::ffff:{CLIENT[4]}", dst=vip) / to_vip,
+        "to an IPv4 VIP, behind a header": IPv6(src=CLIENT[6], dst=vip) / IPv6ExtHdrHopByHop()
+                                           / to_vip,
+        "to an IPv4 VIP, a ping": IPv6(src=CLIENT[6], dst=vip) / ICMPv6EchoRequest(),
+        "to an IPv6 VIP, from such a one":
+            IPv6(src=f"::ffff:{CLIENT[4]}", dst=six.vip) / l4(TCP, 40000, six.port),
+        "from a backend": IPv6(src=backend, dst=CLIENT[6]) / reply,
+        "from a backend to such a one": IPv6(src=backend, dst=f"::ffff:{CLIENT[4]}") / reply,
+        "of a backend, quoted by an error":
+            IPv6(src="2001:db8:5::1", dst=CLIENT[6]) / ICMPv6DestUnreach() / Raw(quote),
+    }
+    out = []
+    for what, frame in frames.items():
+        out += case(f"IPv6 with a mapped address is the kernel's: {what}", ETHER / frame, "not_vip")
+    return out
+
+
 def crowded_index():
     """The look-up goes on behind a line that says so, and ends where none does."""
     nat = SERVICES["nat", 4, TCP]
@@ -156,6 +183,6 @@ def crowded_index():
 
 
 def lines():
-    return (kernels() + refused() + sources() + truncated() + lengths() + strangers()
+    return (kernels() + refused() + sources() + truncated() + lengths() + strangers() + mapped()
             + crowded_index())
 

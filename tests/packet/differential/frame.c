@@ -339,6 +339,8 @@ static size_t make_sound(struct world *w, uint8_t *frame)
 	else
 		make_other(w, &s);
 	s.family = world_family(&s.destination);
+	if (s.family == 4 && random_is(&w->random, 2)) // the same addresses in IPv6: mapped ones
+		s.family = 6;
 	make_rest(w, &s);
 	return put_frame(&w->random, &s, frame);
 }

@@ -216,6 +216,14 @@ static enum lb_reason read_extensions(const struct reading *r, struct ref_packet
 	return LB_REASON_NONE;
 }
 
+// What stands for an IPv4 address (RFC 4291, 2.5.5.2) is nobody's in an IPv6 packet.
+static bool is_mapped(const struct ref_address *a)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(a->bytes, prefix, sizeof(prefix)) == 0;
+}
+
 static enum lb_reason read_ipv6(const struct reading *r, struct ref_packet *p)
 {
 	const uint8_t *ip = r->bytes + p->ip_at;
@@ -226,6 +234,10 @@ static enum lb_reason read_ipv6(const struct reading *r, struct ref_packet *p)
 	p->family = 6;
 	memcpy(p->source.bytes, ip + 8, 16);
 	memcpy(p->destination.bytes, ip + 24, 16);
+	if (is_mapped(&p->source) || is_mapped(&p->destination)) {
+		p->family = 0;
+		return LB_REASON_NOT_VIP;
+	}
 	p->ip_len = 40u + ref_get16(ip + 4);
 	p->protocol = ip[6];
 	if (ip[0] >> 4 != 6)
