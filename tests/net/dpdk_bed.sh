@@ -197,7 +197,7 @@ is_quiet()
 {
 	IN=$(packets_in)
 	sleep 0.05 # what came in is counted
-	COUNTED=$(api /v1/stats | jq '[.reasons[].packets] | add')
+	COUNTED=$(packets_counted)
 	(($(packets_in) == IN))
 }
 

@@ -26,12 +26,3 @@ balancer_start()
 	expect "both NICs have it in native mode" eval \
 		'api /v1/status | jq -e "[.interfaces[].xdp] == [\"native\", \"native\"]"'
 }
-
-# Checks come so often that no two readings of a slow machine would be the same.
-override assert_conservation
-assert_conservation()
-{
-	api /v1/config | jq '.services[].check.interval = "1h"' >"$RUN/quiet.yaml"
-	expect "no more checks" lbctl apply "$RUN/quiet.yaml"
-	host_assert_conservation
-}
