@@ -159,7 +159,8 @@ leave()
 	trap - ERR EXIT
 	if (($1 != 0 && $1 != 77)); then
 		for name in "${!VM_PID[@]}"; do
-			(vm_shell "$name" "cd $RUN/log && tail -n 25 *; dmesg | tail -n 5") \
+			(vm_shell "$name" "cd $RUN/log && tail -n 25 *; dmesg | tail -n 5
+				! type journalctl || journalctl -q -o cat -n 30") \
 				>"$RUN/log/in-$name" 2>&1 || true
 		done
 	fi

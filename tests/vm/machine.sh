@@ -13,6 +13,9 @@ VM_CPUS=2
 # What a machine has beside Sluice's programs, which are where the host has them.
 VM_PROGRAMS=(bash ip ethtool bpftool curl jq nsenter)
 
+# A directory whose tree it has too, where a test sets one.
+VM_TREE=
+
 # Pids, and descriptors of the ports, by the machine's name.
 declare -A VM_PID=() VM_IN=() VM_OUT=()
 
@@ -29,7 +32,8 @@ root_copy()
 	local file libraries
 	libraries=$(ldd "$1" 2>/dev/null | grep -o '/[^ ]*' || true)
 	for file in "$1" $libraries; do
-		[[ -e $VM_ROOT$file ]] || install -D "$file" "$VM_ROOT$file"
+		[[ -e $VM_ROOT$file ]] ||
+			install -D -m "$(stat -Lc %a "$file")" "$file" "$VM_ROOT$file"
 	done
 }
 
@@ -51,6 +55,7 @@ initramfs_build()
 	for file; do
 		root_copy "$file"
 	done
+	[[ ! $VM_TREE ]] || cp -a "$VM_TREE/." "$VM_ROOT/"
 	echo root:x:0:0:root:/root:/bin/sh >"$VM_ROOT/etc/passwd"
 	echo root:x:0: >"$VM_ROOT/etc/group"
 	printf '%s\n' "${MODULES[@]}" >"$VM_ROOT/etc/modules"
