@@ -62,10 +62,10 @@ link_add()
 	ns_ip "$3" link set "$4" up
 }
 
-# With GRO alone a link's end takes what the other end's XDP sends back (XDP_TX), but is not woken by
-# it (veth does that for an end with a program of its own): answers lie in its ring of 256 until the
-# kernel sends something that way, late or, where it does not, never. A test that waits for many
-# answers under load gives that end a program that passes everything.
+# With GRO alone a link's end takes what the other end's XDP sends back (XDP_TX), but it is not
+# woken by it (veth does that for an end with a program of its own): answers lie in its ring of 256
+# until the kernel sends something that way, late or, where it does not, never. A test that waits
+# for many answers under load gives that end a program that passes everything.
 link_takes_xdp()
 {
 	in_ns "$1" ethtool -K "$2" gro on >/dev/null
