@@ -93,7 +93,7 @@ await 20 "lb-decap is attached in native mode" eval \
 	'ns_ip b1 -j link show eth0 | jq -e ".[0].xdp.mode == 1"'
 # It was before them; now they are gone too. Nothing is lost in between. Errors are counted from
 # here on: while virtio_net changes over to XDP, TCP finds wrong checksums (0 to 144 segments each
-# time, in 7 of 15 times on 6.1), which are sent again; never before, and never after.
+# time, in 8 of 25 times on 6.1), which are sent again; never before, and never after.
 bad=$(bad_packets)
 for device in t44 t64 t6; do
 	ns_ip b1 link delete $device
