@@ -9,6 +9,9 @@
 
 VM_QUEUES=4 # of a NIC: two for the guest's processors, two for what XDP sends
 VM_CPUS=2
+VM_MEMORY_MB=768
+VM_HUGE_PAGES=0 # of 2 MB
+VM_NIC_OPTIONS= # beside what every NIC has
 
 # What a machine has beside Sluice's programs, which are where the host has them.
 VM_PROGRAMS=(bash ip ethtool bpftool curl jq nsenter)
@@ -77,14 +80,14 @@ vm_boot()
 		ns_ip router tuntap add dev "$tap" mode tap multi_queue
 		ns_ip router link set "$tap" up
 		arguments+=(-netdev "tap,id=n$n,ifname=$tap,queues=$VM_QUEUES,script=no,downscript=no,vhost=off"
-			-device "virtio-net-pci,netdev=n$n,romfile=,mac=$(vm_mac "$name" $n),mq=on,vectors=$((2 * VM_QUEUES + 2))")
+			-device "virtio-net-pci,netdev=n$n,romfile=,mac=$(vm_mac "$name" $n),mq=on,vectors=$((2 * VM_QUEUES + 2))$VM_NIC_OPTIONS")
 		n=$((n + 1))
 	done
 	nsenter --net="/run/netns/${NS_PREFIX}router" -- \
-		qemu-system-x86_64 -accel tcg -machine q35 -cpu max -smp "$VM_CPUS" -m 768 \
+		qemu-system-x86_64 -accel tcg -machine q35 -cpu max -smp "$VM_CPUS" -m "$VM_MEMORY_MB" \
 		-nodefaults -no-user-config -no-reboot -display none \
 		-kernel "$KERNEL/vmlinuz" -initrd "$VM_INITRAMFS" \
-		-append "console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off" \
+		-append "console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off hugepages=$VM_HUGE_PAGES" \
 		-serial "file:$RUN/log/console-$name" \
 		-device virtio-serial-pci -chardev "pipe,id=port,path=$dir/port" \
 		-device virtserialport,chardev=port "${arguments[@]}" \
