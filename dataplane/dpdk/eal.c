@@ -43,6 +43,9 @@ static const struct {
 	 "there are not enough huge pages: `sysctl vm.nr_hugepages` reserves more"},
 	{"Permission denied", PERMISSION},
 	{"Operation not permitted", PERMISSION},
+	{"Error creating '",
+	 "DPDK's runtime directory cannot be made: it is below /var/run, or below "
+	 "RUNTIME_DIRECTORY where that is set; make the directory above it"},
 	{"failed to initialize",
 	 "a port cannot be made: are its options right, is its interface there, and has no other "
 	 "program got it?"},

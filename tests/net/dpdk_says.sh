@@ -36,6 +36,8 @@ says "no such interface" 'is its interface there.*net_af_xdp0' "${TABLES[@]}" --
 says "no such driver" 'is its name right.*net_nope0' "${TABLES[@]}" -- "${EAL[@]}" "${TWO[@]}" \
 	--vdev net_nope0
 says "an unknown argument" 'frobnicate' "${TABLES[@]}" -- "${EAL[@]}" "${TWO[@]}" --frobnicate
+RUNTIME_DIRECTORY=$RUN/nowhere/dpdk says "no runtime directory" "make the directory.*$RUN/nowhere" \
+	"${TABLES[@]}" -- "${EAL[@]}" "${TWO[@]}" --vdev net_null0
 head -c 8192 /dev/zero >"$RUN/other"
 says "no tables, but another file" "no file of Sluice's tables" --tables "$RUN/other" -- "${EAL[@]}" \
 	"${TWO[@]}" --vdev net_null0
