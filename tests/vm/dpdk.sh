@@ -34,7 +34,7 @@ VM_FILES+=("$PMDS/librte_mempool_ring.so" "$PMDS/librte_net_virtio.so"
 nics_bind()
 {
 	in_ns lb mkdir -p /dev/hugepages /var
-	in_ns lb ln -s /run /var/run # the EAL's files
+	in_ns lb bash -c "[[ -e /var/run ]] || ln -s /run /var/run" # the EAL's files
 	in_ns lb mount -t hugetlbfs none /dev/hugepages
 	in_ns lb modprobe -a tun uio_pci_generic
 	NICS=()
