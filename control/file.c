@@ -120,3 +120,24 @@ close_dir:
 	close(dir_fd);
 	return r;
 }
+
+// ---- locks ----
+
+static struct flock whole_lock(void)
+{
+	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+}
+
+bool file_lock(int fd)
+{
+	struct flock lock = whole_lock();
+
+	return !fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+bool file_is_locked(int fd)
+{
+	struct flock lock = whole_lock();
+
+	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}

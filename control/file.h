@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Small files, whole: read with a bound, written so that a crash leaves the old or
-// the new one, never half of one.
+// the new one, never half of one. And locks, which end with their process.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -18,3 +19,8 @@ int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_l
 // with @e filled.
 int file_write(const char *dir, const char *name, const char *text, size_t text_len, mode_t mode,
 	       struct err *e);
+
+// Locks @fd, which is open for writing, until it is closed. False: it is locked by another open
+// file, of whatever process.
+bool file_lock(int fd);
+bool file_is_locked(int fd); // by another open file

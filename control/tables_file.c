@@ -23,6 +23,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "control/file.h"
 #include "control/map.h"
 #include "control/tables_list.h"
 
@@ -158,23 +159,14 @@ int tables_map_file(const char *path, struct tables **ret, struct err *e)
 
 // ---- the lock ----
 
-static struct flock whole_lock(void)
-{
-	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-}
-
 bool tables_lock_file(struct tables *t)
 {
-	struct flock lock = whole_lock();
-
-	return !fcntl(t->file_fd, F_OFD_SETLK, &lock);
+	return file_lock(t->file_fd);
 }
 
 bool tables_is_file_locked(const struct tables *t)
 {
-	struct flock lock = whole_lock();
-
-	return !fcntl(t->file_fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+	return file_is_locked(t->file_fd);
 }
 
 // ---- made ----
