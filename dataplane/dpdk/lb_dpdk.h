@@ -27,6 +27,7 @@
 #define RING_SIZE 1024
 
 struct routes;
+struct trace;
 
 // A send queue of a port. Its owner alone sends; the others put into the ring.
 struct way {
@@ -70,8 +71,9 @@ struct worker {
 		uint16_t queue;
 		struct rte_ring *ring;
 	} out[LB_PORT_MAX];
-	struct tables *tables; // set by main; NULL: all packets are the kernel's
-	struct tables *used;   // what the worker walks now; read by main
+	struct tables *tables;	  // set by main; NULL: all packets are the kernel's
+	struct tables *used;	  // what the worker walks now; read by main
+	struct walk_trace *trace; // set by main; NULL: nobody traces
 	// Read by main, which frees nothing that a turn may be reading: how many began, and whether
 	// one may be under way (not while it sleeps, nor before its first or after its last).
 	uint64_t turns;
@@ -89,6 +91,7 @@ struct lb_dpdk {
 	unsigned int workers_n;
 	struct tables *tables; // NULL: there are none now
 	struct routes *routes;
+	struct trace *trace;  // NULL: nobody traces
 	bool is_stopping;     // set by a signal
 	uint32_t fixed_now_s; // the clock, for tests; 0: the kernel's
 };
@@ -120,6 +123,10 @@ void ports_follow(struct lb_dpdk *d);
 // ---- worker.c ----
 
 int worker_run(void *worker); // of rte_eal_remote_launch()
+// Main: what workers were given before the one is not read by any of them once the other is true.
+// @turns: [workers_n].
+void workers_note_turns(const struct lb_dpdk *d, uint64_t ret[]);
+bool workers_have_turned(const struct lb_dpdk *d, const uint64_t turns[]);
 
 // ---- exception.c ----
 
@@ -138,6 +145,12 @@ int tables_follow(struct lb_dpdk *d, struct err *e);
 void tables_beat(const struct lb_dpdk *d);
 // The workers have ended: says so in the rows, and unmaps.
 void tables_leave(struct lb_dpdk *d);
+
+// ---- trace.c ----
+
+// Lets the workers copy packets while lbd wants it. Now and then.
+void trace_follow(struct lb_dpdk *d);
+void trace_leave(struct lb_dpdk *d); // the workers have ended
 
 // ---- routes.c ----
 

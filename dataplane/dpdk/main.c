@@ -95,6 +95,7 @@ static int run(struct lb_dpdk *d, struct err *e)
 
 			if (status)
 				return status;
+			trace_follow(d);
 			exception_follow(d);
 			ports_follow(d);
 			due_ms = clock_now_ms() + FOLLOW_MS;
@@ -156,6 +157,7 @@ static void stop(struct lb_dpdk *d)
 {
 	__atomic_store_n(&d->is_stopping, true, __ATOMIC_RELAXED);
 	rte_eal_mp_wait_lcore();
+	trace_leave(d);
 	tables_leave(d);
 	exception_close(d);
 	ports_close(d);

@@ -36,31 +36,17 @@ struct routes {
 
 // ---- switching ----
 
-static bool have_all_turned(const struct routes *r, const struct switched *s)
-{
-	for (unsigned int i = 0; i < r->all->workers_n; i++) {
-		const struct worker *w = &r->all->workers[i];
-
-		// One that sleeps reads nothing, and will read the new one.
-		if (__atomic_load_n(&w->turns, __ATOMIC_ACQUIRE) == s->turns[i] &&
-		    __atomic_load_n(&w->is_walking, __ATOMIC_SEQ_CST))
-			return false;
-	}
-	return true;
-}
-
 static void set(const struct routes *r, struct switched *s, void *next)
 {
 	s->before = s->now;
 	__atomic_store_n(&s->now, next, __ATOMIC_SEQ_CST);
-	for (unsigned int i = 0; i < r->all->workers_n; i++)
-		s->turns[i] = __atomic_load_n(&r->all->workers[i].turns, __ATOMIC_ACQUIRE);
+	workers_note_turns(r->all, s->turns);
 }
 
 // True: the next one may come.
 static bool is_settled(const struct routes *r, struct switched *s, void (*free_one)(void *))
 {
-	if (s->before && have_all_turned(r, s)) {
+	if (s->before && workers_have_turned(r->all, s->turns)) {
 		free_one(s->before);
 		s->before = NULL;
 	}

@@ -9,6 +9,7 @@
 #include <rte_mbuf.h>
 
 #include "platform_impl.h"
+#include "trace_ring.h"
 
 #define WALK_BURST_MAX 32
 
@@ -35,3 +36,14 @@ void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct w
 
 // The same, one packet after the other: what the stages are compared with (tools/bench dpdk).
 void walk_plain(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct walk_result *ret);
+
+// Where a worker's copies go, and of what. @ring, @window: in memory that others write too.
+struct walk_trace {
+	struct lb_trace_filter filter; // its snap is at most LB_TRACE_SNAP_MAX
+	__u64 *window;
+	struct lb_trace_ring *ring;
+};
+
+// walk_plain(), which copies what the filter wants. @ifindex: where the packets came in.
+void walk_traced(struct walk *w, struct walk_trace *t, __u32 ifindex, struct rte_mbuf **pkts,
+		 unsigned int n, struct walk_result *ret);

@@ -4,6 +4,7 @@
 // sleep that --idle-sleep asks for). A turn: a burst from each of its receive queues
 // through the walk, what came of it into an outbox a port, the outboxes out; then what
 // others have put into the rings of its send queues.
+#include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 #include <rte_pause.h>
 #include <time.h>
@@ -118,6 +119,7 @@ static unsigned int receive(struct worker *w, const struct queue *q)
 	struct rte_mbuf *pkts[WALK_BURST_MAX];
 	struct walk_result result;
 	unsigned int n = rte_eth_rx_burst(p->id, q->queue, pkts, WALK_BURST_MAX);
+	struct walk_trace *trace;
 
 	if (!n)
 		return 0;
@@ -126,7 +128,12 @@ static unsigned int receive(struct worker *w, const struct queue *q)
 		return n;
 	}
 	w->walk.env.now_s = now_s(w);
-	walk_burst(&w->walk, pkts, n, &result);
+	trace = __atomic_load_n(&w->trace, __ATOMIC_SEQ_CST);
+	if (unlikely(trace != NULL))
+		walk_traced(&w->walk, trace, w->used->file.ports[q->port].ifindex, pkts, n,
+			    &result);
+	else
+		walk_burst(&w->walk, pkts, n, &result);
 	send_all(w, &result);
 	for (unsigned int i = 0; i < result.back_n; i++)
 		put(w, q->port, result.back[i]);
@@ -209,6 +216,27 @@ static void nap(struct worker *w)
 	set_state(w, LB_WORKER_OFFLINE);
 	nanosleep(&moment, NULL);
 	set_state(w, LB_WORKER_RUNNING);
+}
+
+// ---- seen by main ----
+
+void workers_note_turns(const struct lb_dpdk *d, uint64_t ret[])
+{
+	for (unsigned int i = 0; i < d->workers_n; i++)
+		ret[i] = __atomic_load_n(&d->workers[i].turns, __ATOMIC_ACQUIRE);
+}
+
+bool workers_have_turned(const struct lb_dpdk *d, const uint64_t turns[])
+{
+	for (unsigned int i = 0; i < d->workers_n; i++) {
+		const struct worker *w = &d->workers[i];
+
+		// One that sleeps reads nothing, and will read the new one.
+		if (__atomic_load_n(&w->turns, __ATOMIC_ACQUIRE) == turns[i] &&
+		    __atomic_load_n(&w->is_walking, __ATOMIC_SEQ_CST))
+			return false;
+	}
+	return true;
 }
 
 int worker_run(void *arg)
