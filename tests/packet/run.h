@@ -37,4 +37,6 @@ extern const struct run_executor run_xdp_traced;
 extern const struct run_executor run_reference;
 // The DPDK walk: with frames in one segment, in small ones, in bursts; and a worker that calls it.
 extern const struct run_executor run_dpdk, run_dpdk_segments, run_dpdk_bursts;
+// The one that copies packets; likewise.
+extern const struct run_executor run_dpdk_traced;
 extern const struct run_executor run_dpdk_worker, run_dpdk_worker_bursts;

@@ -12,6 +12,7 @@
 #include "control/tables.h"
 #include "dataplane/dpdk/walk.h"
 #include "tests/packet/answers.h"
+#include "tests/packet/copy.h"
 #include "tests/packet/run_dpdk.h"
 
 struct rte_mempool *run_dpdk_pool;
@@ -20,9 +21,10 @@ static unsigned int users_n; // of the EAL
 struct dpdk {
 	struct tables *tables;
 	struct walk walk;
-	unsigned int cuts; // packets so far; where the next one is cut follows from it
+	unsigned int cuts;	  // packets so far; where the next one is cut follows from it
+	struct walk_trace *trace; // NULL: it is not traced
 };
-static struct dpdk whole, segments, bursts;
+static struct dpdk whole, segments, bursts, traced;
 
 // Both lcores are threads on this core.
 const char *run_dpdk_start_eal(void)
@@ -159,7 +161,10 @@ static void run(struct dpdk *d, struct rte_mbuf **pkts, size_t n, const struct c
 
 	lb_env_init(&d->walk.env, &d->tables->rows, cpu);
 	d->walk.env.routes = facts;
-	walk_burst(&d->walk, pkts, (unsigned int)n, &walked);
+	if (d->trace)
+		walk_traced(&d->walk, d->trace, RUN_IFINDEX, pkts, (unsigned int)n, &walked);
+	else
+		walk_burst(&d->walk, pkts, (unsigned int)n, &walked);
 	for (size_t i = 0; i < n; i++)
 		find_result(&walked, pkts[i], &facts[i], &ret[i]);
 	rte_pktmbuf_free_bulk(walked.send, walked.send_n);
@@ -212,6 +217,43 @@ static void segments_run(const struct case_facts *facts, uint32_t cpu, struct ru
 	run(&segments, &m, 1, facts, cpu, ret);
 }
 
+// ---- traced ----
+
+static struct lb_trace_ring ring; // goes round many times
+static __u64 window;
+
+static const char *traced_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
+{
+	static struct walk_trace trace = {.filter = {.reasons = LB_TRACE_REASONS_ALL,
+						     .protocol = LB_TRACE_ANY_PROTOCOL,
+						     .snap = LB_TRACE_SNAP_MAX,
+						     .rate = UINT32_MAX},
+					  .window = &window,
+					  .ring = &ring};
+
+	traced.trace = &trace;
+	return start(&traced, meta, now_s, ret);
+}
+
+static void traced_stop(void)
+{
+	stop(&traced);
+}
+
+static void traced_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
+{
+	struct rte_mbuf *m = make_segments(&traced, facts->in, facts->in_len);
+	struct copy copy = {.n = 0};
+
+	run(&traced, &m, 1, facts, cpu, ret);
+	while (lb_trace_ring_get(&ring, &copy.record, copy.bytes))
+		copy.n++;
+	if (!ret->complaint)
+		ret->complaint = copy_judge(&copy, facts, ret);
+	if (ring.counts.lost || ring.counts.left_out)
+		ret->complaint = "a copy was lost";
+}
+
 // ---- bursts ----
 
 static const char *bursts_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
@@ -240,5 +282,6 @@ static void bursts_run(const struct case_facts *facts, size_t n, uint32_t cpu,
 const struct run_executor run_dpdk = {"dpdk", whole_start, whole_run, whole_stop};
 const struct run_executor run_dpdk_segments = {"dpdk, in segments", segments_start, segments_run,
 					       segments_stop};
+const struct run_executor run_dpdk_traced = {"dpdk, traced", traced_start, traced_run, traced_stop};
 const struct run_executor run_dpdk_bursts = {"dpdk, in bursts", bursts_start, NULL, bursts_stop,
 					     bursts_run};

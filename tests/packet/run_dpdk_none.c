@@ -18,6 +18,7 @@ static void stop(void)
 
 const struct run_executor run_dpdk = {"dpdk", start, run, stop};
 const struct run_executor run_dpdk_segments = {"dpdk, in segments", start, run, stop};
+const struct run_executor run_dpdk_traced = {"dpdk, traced", start, run, stop};
 const struct run_executor run_dpdk_bursts = {"dpdk, in bursts", start, run, stop};
 const struct run_executor run_dpdk_worker = {"dpdk, a worker", start, run, stop};
 const struct run_executor run_dpdk_worker_bursts = {"dpdk, a worker, in bursts", start, run, stop};

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "dataplane/core/trace.h"
+#include "tests/packet/copy.h"
 #include "tests/packet/run.h"
 #include "xdp/lb.skel.h"
 
@@ -30,9 +30,7 @@ static struct loaded plain, traced;
 
 // Of lb_xdp_traced: what the packet in hand was copied as.
 static struct perf_buffer *copies;
-static unsigned int copies_n;
-static struct lb_trace_record copy;
-static uint8_t copy_bytes[2 * LB_TRACE_SNAP_MAX]; // before, and after
+static struct copy copy;
 
 // Interface 10 is "the link" of cases_reply.py; 12 has no neighbour on it.
 static const char *const routes[] = {
@@ -212,11 +210,11 @@ static void plain_stop(void)
 
 static void take_copy(void *arg, int cpu, void *data, __u32 size)
 {
-	copies_n++;
-	memcpy(&copy, data, sizeof(copy));
-	size -= (__u32)sizeof(copy);
-	memcpy(copy_bytes, (uint8_t *)data + sizeof(copy),
-	       size < sizeof(copy_bytes) ? size : sizeof(copy_bytes));
+	copy.n++;
+	memcpy(&copy.record, data, sizeof(copy.record));
+	size -= (__u32)sizeof(copy.record);
+	memcpy(copy.bytes, (uint8_t *)data + sizeof(copy.record),
+	       size < sizeof(copy.bytes) ? size : sizeof(copy.bytes));
 }
 
 static const char *traced_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
@@ -234,46 +232,13 @@ static const char *traced_start(const struct lb_meta *meta, uint32_t now_s, stru
 	return NULL;
 }
 
-// Whether @copied, the first bytes of a frame of @len, are of @frame.
-static bool is_of(const uint8_t *copied, uint32_t snap, uint32_t len, const uint8_t *frame,
-		  size_t frame_len)
-{
-	const size_t must = frame_len < LB_TRACE_SNAP_MAX ? frame_len : LB_TRACE_SNAP_MAX;
-
-	return len == frame_len && snap == must && !memcmp(copied, frame, must);
-}
-
-// Adds what the copy says to @ret, and compares the rest. Returns what is wrong, or NULL.
-static const char *judge_copy(const struct case_facts *facts, struct run_result *ret)
-{
-	const enum lb_verdict verdict = (enum lb_verdict)copy.verdict;
-	const bool leaves = ret->verdict == LB_TRANSMIT;
-
-	if (copies_n != 1)
-		return copies_n ? "it was copied more than once" : "it was not copied";
-	if ((verdict == LB_ANSWER ? LB_TRANSMIT : verdict) != ret->verdict)
-		return "its copy has another verdict";
-	if (!is_of(copy_bytes, copy.before_snap, copy.before_len, facts->in, facts->in_len))
-		return "its copy from before is another";
-	if (leaves ? !is_of(copy_bytes + copy.before_snap, copy.after_snap, copy.after_len,
-			    ret->out, ret->out_len)
-		   : copy.after_snap || copy.after_len || copy.out_ifindex)
-		return "its copy from after is another";
-	if (copy.in_ifindex != RUN_IFINDEX || leaves == !copy.out_ifindex ||
-	    (ret->ifindex && copy.out_ifindex != ret->ifindex))
-		return "its copy names another interface";
-	ret->reason = (enum lb_reason)copy.reason;
-	ret->ifindex = copy.out_ifindex;
-	return NULL;
-}
-
 static void traced_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
 {
-	copies_n = 0;
+	copy.n = 0;
 	run(traced.skeleton->progs.lb_xdp_traced, facts, ret);
 	perf_buffer__consume(copies);
 	if (!ret->complaint)
-		ret->complaint = judge_copy(facts, ret);
+		ret->complaint = copy_judge(&copy, facts, ret);
 }
 
 static void traced_stop(void)

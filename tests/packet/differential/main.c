@@ -29,8 +29,8 @@
 #define SKIPPED 77
 
 static const struct run_executor *const executors[] = {
-	&run_reference, &run_native,	    &run_xdp,	      &run_xdp_traced,
-	&run_dpdk,	&run_dpdk_segments, &run_dpdk_bursts, &run_dpdk_worker_bursts,
+	&run_reference,	    &run_native,      &run_xdp,		&run_xdp_traced,	 &run_dpdk,
+	&run_dpdk_segments, &run_dpdk_traced, &run_dpdk_bursts, &run_dpdk_worker_bursts,
 };
 #define EXECUTORS_N (sizeof(executors) / sizeof(executors[0]))
 
