@@ -12,6 +12,7 @@
 #include "control/dpdk.h"
 #include "control/pins.h"
 #include "control/tap.h"
+#include "control/trace.h"
 
 #define NOTE_MAX 256
 
@@ -43,6 +44,7 @@ static int open_dpdk(struct lbd *d, const uint64_t hash_key[2], struct err *e)
 
 	if (status)
 		return status;
+	trace_remove_file(d->settings);
 	if (note[0])
 		events_add(d->events, "start", NULL, NULL, "%s", note);
 	return dpdk_new(d, &d->dpdk, e);
@@ -110,6 +112,7 @@ int dataplane_detach(const struct settings *s, struct err *e)
 {
 	if (!is_dpdk(s))
 		return xdp_detach(s, e);
+	trace_remove_file(s);
 	tables_remove_file(s);
 	return 0;
 }

@@ -260,6 +260,11 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 
 // ---- shown ----
 
+bool dpdk_is_running(const struct dpdk *p)
+{
+	return p->is_running;
+}
+
 size_t dpdk_each_interface(const struct dpdk *p, struct dpdk_interface_view *ret, size_t ret_max)
 {
 	size_t n = p->d->settings->interfaces_n;

@@ -19,6 +19,8 @@ void dpdk_free(struct dpdk *p);
 // Links changed: a TAP that is gone is made again.
 void dpdk_refresh(struct dpdk *p);
 
+bool dpdk_is_running(const struct dpdk *p); // lb-dpdk, with a worker
+
 struct dpdk_interface_view {
 	char name[16];
 	char port[LB_PORT_NAME_MAX + 1]; // "": lb-dpdk has none for it

@@ -3,7 +3,8 @@
 // Copies of packets from the running dataplane, for api/trace.c: while a trace runs, a
 // variant of the dataplane that copies what the filter matches is in the place of the
 // plain one; before and after, nothing of it is there (trace_xdp.c: the kernel's program
-// is swapped). One at a time. All calls are on lbd's thread.
+// is swapped; trace_dpdk.c: the workers of lb-dpdk take another walk). One at a time. All
+// calls are on lbd's thread.
 #pragma once
 
 #include "control/lbd.h"
@@ -21,7 +22,7 @@ struct trace_calls {
 	void *arg;
 };
 
-// 0, or -EOPNOTSUPP: this dataplane cannot; -ENOMEM.
+// 0, or with @e filled: -EHOSTDOWN: lb-dpdk does not run; -ENOMEM; what the system said.
 int trace_start(struct lbd *d, const struct lb_trace_filter *filter,
 		const struct trace_calls *calls, struct trace **ret, struct err *e);
 // What matched and was not told, so far. It has begun.
@@ -32,3 +33,5 @@ void trace_stop(struct trace *t);
 // Stops it. NULL is allowed. (One that has not begun yet is waited for, which may take half a
 // second: better free it when it has.)
 void trace_free(struct trace *t);
+// What a lbd that was killed in the middle of a trace of lb-dpdk has left: nobody traces now.
+void trace_remove_file(const struct settings *s);

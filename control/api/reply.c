@@ -132,8 +132,6 @@ static const char *status_title(int status)
 		return "Too large";
 	case 422:
 		return "Bad input";
-	case 501:
-		return "Not implemented";
 	case 503:
 		return "Unavailable";
 	case 507:

@@ -136,9 +136,8 @@ int route_status(int code)
 		return 413;
 	case -EINVAL: // the body, understood, says what cannot be
 		return 422;
-	case -EOPNOTSUPP:
-		return 501;
 	case -ENOMEM:
+	case -EHOSTDOWN: // the dataplane does not run
 		return 503;
 	case -ENOSPC:
 		return 507;
