@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // A trace of the kernel's program: the variant lb_xdp_traced, made for the filter, is loaded onto
-// the same tables and swapped into every link (xdp_swap()); its copies come by a perf buffer a
-// CPU, which lbd's loop reads. If lbd dies meanwhile, its perf buffers go with it, so nothing is
-// copied any more; the next lbd swaps its own plain program in, as it does on every start.
+// the same tables and swapped into every link (xdp_swap()); its copies come by a ring buffer,
+// which lbd's loop reads. If lbd dies meanwhile, that is full soon, and nothing is copied any more;
+// the next lbd swaps its own plain program in, as it does on every start.
 //
 // The verifier takes some tenths of a second for a program, in one system call: that is made by a
 // thread of its own, which touches nothing else of lbd, and has ended before the trace begins.
@@ -20,10 +20,7 @@
 #include "control/trace_kind.h"
 #include "control/xdp_load.h"
 
-// A CPU's buffer: as much as a user may lock without asking (perf_event_mlock_kb), or less.
-#define BUFFER_PAGES_MAX 128
-#define BUFFER_PAGES_MIN 8
-// CPUs' buffers are read together, for their packets to be told in the order of time.
+// Packets of several CPUs are told in the order of time, so they are read some at a time.
 #define GATHER_MS 5
 
 struct own {
@@ -36,23 +33,23 @@ struct own {
 	int status;
 	struct err e;
 	// What is read while it runs.
-	struct perf_buffer *events;
+	struct ring_buffer *events;
 	struct event *readable, *gather;
 };
 
 // ---- running ----
 
-static void take_sample(void *arg, int cpu, void *data, __u32 size)
+static int take_sample(void *arg, void *data, size_t size)
 {
 	struct lb_trace_record r;
 
 	if (size < sizeof(r))
-		return;
+		return 0;
 	memcpy(&r, data, sizeof(r));
 	size -= sizeof(r);
-	if (r.before_snap > size || r.after_snap > size - r.before_snap)
-		return;
-	trace_take(arg, &r, (uint8_t *)data + sizeof(r));
+	if (r.before_snap <= size && r.after_snap <= size - r.before_snap)
+		trace_take(arg, &r, (uint8_t *)data + sizeof(r));
+	return 0;
 }
 
 static void fetch(struct trace *t)
@@ -60,37 +57,35 @@ static void fetch(struct trace *t)
 	struct own *o = t->own;
 
 	if (o->events)
-		perf_buffer__consume(o->events);
+		ring_buffer__consume(o->events);
 }
 
+// It is readable until it is read: asked again only then.
 static void is_gathered(evutil_socket_t fd, short what, void *arg)
 {
+	struct own *o = ((struct trace *)arg)->own;
+
+	event_add(o->readable, NULL);
 	trace_tell(arg);
 }
 
-// A buffer says once that it is readable (perf_poll() takes that back when it is asked), and says
-// it to lbd's loop here, not to perf_buffer__poll(): so all of them are read.
 static void is_readable(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval gather = {.tv_usec = GATHER_MS * 1000};
 	struct own *o = ((struct trace *)arg)->own;
 
-	if (!event_pending(o->gather, EV_TIMEOUT, NULL))
-		event_add(o->gather, &gather);
+	event_add(o->gather, &gather);
 }
 
 static int open_events(struct trace *t, struct err *e)
 {
 	struct own *o = t->own;
 
-	for (size_t pages = BUFFER_PAGES_MAX; !o->events && pages >= BUFFER_PAGES_MIN; pages /= 4)
-		o->events =
-			perf_buffer__new(o->traced.events_fd, pages, take_sample, NULL, t, NULL);
+	o->events = ring_buffer__new(o->traced.events_fd, take_sample, t, NULL);
 	if (!o->events)
-		return err_set(e, -errno, "cannot make the buffers of a trace: %s",
-			       strerror(errno));
-	o->readable = event_new(t->d->base, perf_buffer__epoll_fd(o->events), EV_READ | EV_PERSIST,
-				is_readable, t);
+		return err_set(e, -errno, "cannot map the buffer of a trace: %s", strerror(errno));
+	o->readable =
+		event_new(t->d->base, ring_buffer__epoll_fd(o->events), EV_READ, is_readable, t);
 	o->gather = event_new(t->d->base, -1, 0, is_gathered, t);
 	if (!o->readable || !o->gather || event_add(o->readable, NULL))
 		return err_set(e, -ENOMEM, "no memory for a trace");
@@ -207,7 +202,7 @@ static void free_own(struct trace *t)
 		event_free(o->readable);
 	if (o->gather)
 		event_free(o->gather);
-	perf_buffer__free(o->events);
+	ring_buffer__free(o->events);
 	xdp_close_traced(&o->traced);
 	free(o);
 }

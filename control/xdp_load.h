@@ -13,7 +13,7 @@ int xdp_load_program(const struct tables *t, int *ret_fd, uint32_t *ret_id, stru
 struct xdp_traced {
 	int program_fd;
 	uint32_t program_id;
-	int events_fd; // perf buffers: struct lb_trace_record and what follows it
+	int events_fd; // a ring buffer of struct lb_trace_record and what follows it
 	int counts_fd; // a CPU's struct lb_trace_counts, of row 0
 };
 int xdp_load_traced(const struct tables *t, const struct lb_trace_filter *filter,

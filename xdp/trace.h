@@ -2,12 +2,16 @@
 //
 // `trace` in XDP: what lb_xdp_traced() does beside the walk. It keeps the head of the packet as
 // it came, notes what is parsed and decided, and at the end, where the filter wants the packet,
-// hands both forms to lbd by the CPU's perf buffer (record and head from a map, the packet as it
-// leaves from the packet itself). Included by lb.bpf.c alone. The maps are made with the program
-// by each `lbctl trace`, and go with it; the plain program knows none of them.
+// hands both forms to lbd by a ring buffer. (Perf buffers would ask lbd for more than its unit lets
+// it have: Debian's kernel keeps perf_event_open() for CAP_SYS_ADMIN.) Included by lb.bpf.c alone.
+// The maps are made with the program by each `lbctl trace`, and go with it; the plain program knows
+// none of them.
 #pragma once
 
 #include "dataplane/core/trace.h"
+
+// Of all CPUs: some thousand packets of 1,500 bytes.
+#define LB_TRACE_RING_BYTES (1 << 23)
 
 // Set before loading; to the verifier it is constant.
 const volatile struct lb_trace_filter lb_trace_filter = {};
@@ -15,7 +19,7 @@ const volatile struct lb_trace_filter lb_trace_filter = {};
 // Of the packet that a CPU has in hand.
 struct lb_xdp_trace {
 	struct lb_trace_record record;
-	__u8 before[LB_TRACE_SNAP_MAX]; // behind the record, as lbd reads it
+	__u8 bytes[2 * LB_TRACE_SNAP_MAX]; // behind the record, as lbd reads them
 	struct lb_trace_tuple tuple;
 	__u32 is_noted; // it was decided
 };
@@ -42,9 +46,8 @@ struct {
 } trace_window SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, LB_TRACE_RING_BYTES);
 } trace_events SEC(".maps");
 
 static __always_inline struct lb_xdp_trace *lb_xdp_trace(void)
@@ -78,21 +81,28 @@ static __always_inline __u64 lb_xdp_trace_snap(__u64 len)
 	return snap;
 }
 
+// Copies the head of a frame of @len to @to; returns how many bytes.
+static __always_inline __u64 lb_xdp_trace_copy(struct xdp_md *ctx, __u8 *to, __u32 len)
+{
+	__u64 snap = lb_xdp_trace_snap(len);
+
+	if (snap < LB_ETH_LEN || bpf_xdp_load_bytes(ctx, 0, to, (__u32)snap))
+		return 0;
+	return snap;
+}
+
 // The packet as it came.
 __noinline int lb_xdp_trace_begin(struct xdp_md *ctx)
 {
 	struct lb_xdp_trace *t = lb_xdp_trace();
 	__u32 len = (__u32)((long)ctx->data_end - (long)ctx->data);
-	__u64 snap = lb_xdp_trace_snap(len);
 
 	if (!t)
 		return 0;
 	t->is_noted = 0;
 	t->tuple = (struct lb_trace_tuple){};
-	t->record = (struct lb_trace_record){
-		.in_ifindex = ctx->ingress_ifindex, .before_len = len, .before_snap = (__u32)snap};
-	if (snap < LB_ETH_LEN || bpf_xdp_load_bytes(ctx, 0, t->before, (__u32)snap))
-		t->record.before_snap = 0;
+	t->record = (struct lb_trace_record){.in_ifindex = ctx->ingress_ifindex, .before_len = len};
+	t->record.before_snap = (__u32)lb_xdp_trace_copy(ctx, t->bytes, len);
 	return 0;
 }
 
@@ -128,7 +138,7 @@ __noinline int lb_xdp_trace_end(struct xdp_md *ctx, int action)
 	const struct lb_trace_filter *filter = lb_xdp_trace_filter();
 	struct lb_xdp_trace *t = lb_xdp_trace();
 	struct lb_trace_counts *counts;
-	__u64 *window, now_ns, before_snap;
+	__u64 *window, now_ns, before_snap, after_snap = 0;
 	__u32 zero = 0;
 
 	if (!t || !t->is_noted || !lb_trace_is_wanted(filter, &t->tuple, &t->record))
@@ -145,14 +155,14 @@ __noinline int lb_xdp_trace_end(struct xdp_md *ctx, int action)
 	t->record.time_ns = now_ns;
 	if (action == XDP_TX)
 		t->record.out_ifindex = t->record.in_ifindex;
+	before_snap = lb_xdp_trace_snap(t->record.before_snap);
 	if (action == XDP_TX || action == XDP_REDIRECT) {
 		t->record.after_len = (__u32)((long)ctx->data_end - (long)ctx->data);
-		t->record.after_snap = (__u32)lb_xdp_trace_snap(t->record.after_len);
+		after_snap = lb_xdp_trace_copy(ctx, t->bytes + before_snap, t->record.after_len);
+		t->record.after_snap = (__u32)after_snap;
 	}
-	before_snap = lb_xdp_trace_snap(t->record.before_snap);
-	if (bpf_perf_event_output(ctx, &trace_events,
-				  BPF_F_CURRENT_CPU | (__u64)t->record.after_snap << 32, &t->record,
-				  sizeof(t->record) + before_snap))
+	if (bpf_ringbuf_output(&trace_events, &t->record,
+			       sizeof(t->record) + before_snap + after_snap, 0))
 		counts->lost++;
 	return 0;
 }

@@ -29,7 +29,7 @@ struct loaded {
 static struct loaded plain, traced;
 
 // Of lb_xdp_traced: what the packet in hand was copied as.
-static struct perf_buffer *copies;
+static struct ring_buffer *copies;
 static struct copy copy;
 
 // Interface 10 is "the link" of cases_reply.py; 12 has no neighbour on it.
@@ -208,13 +208,14 @@ static void plain_stop(void)
 
 // ---- the one that copies ----
 
-static void take_copy(void *arg, int cpu, void *data, __u32 size)
+static int take_copy(void *arg, void *data, size_t size)
 {
 	copy.n++;
 	memcpy(&copy.record, data, sizeof(copy.record));
-	size -= (__u32)sizeof(copy.record);
+	size -= sizeof(copy.record);
 	memcpy(copy.bytes, (uint8_t *)data + sizeof(copy.record),
 	       size < sizeof(copy.bytes) ? size : sizeof(copy.bytes));
+	return 0;
 }
 
 static const char *traced_start(const struct lb_meta *meta, uint32_t now_s, struct lb_tables **ret)
@@ -223,10 +224,10 @@ static const char *traced_start(const struct lb_meta *meta, uint32_t now_s, stru
 
 	if (why)
 		return why;
-	copies = perf_buffer__new(bpf_map__fd(traced.skeleton->maps.trace_events), 8, take_copy,
-				  NULL, NULL, NULL);
+	copies = ring_buffer__new(bpf_map__fd(traced.skeleton->maps.trace_events), take_copy, NULL,
+				  NULL);
 	if (!copies) {
-		perror("the buffers of copies");
+		perror("the buffer of copies");
 		exit(1);
 	}
 	return NULL;
@@ -236,14 +237,14 @@ static void traced_run(const struct case_facts *facts, uint32_t cpu, struct run_
 {
 	copy.n = 0;
 	run(traced.skeleton->progs.lb_xdp_traced, facts, ret);
-	perf_buffer__consume(copies);
+	ring_buffer__consume(copies);
 	if (!ret->complaint)
 		ret->complaint = copy_judge(&copy, facts, ret);
 }
 
 static void traced_stop(void)
 {
-	perf_buffer__free(copies);
+	ring_buffer__free(copies);
 	lb_bpf__destroy(traced.skeleton);
 }
 

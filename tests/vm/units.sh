@@ -33,6 +33,7 @@ lbd_runs()
 	expect "it still warns of nothing" eval 'api /v1/status | jq -e ".warnings == []"'
 	hold_all
 	unbroken "it runs"
+	expect "lbctl trace shows packets" lbctl trace --verdict transmit --count 3 --seconds 60
 	expect "lbctl events" lbctl events
 	expect "its words are in the journal" lbd_says "tables made"
 }
