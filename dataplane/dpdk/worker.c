@@ -202,8 +202,10 @@ static void beat(struct worker *w)
 	if (t != w->used)
 		use_tables(w, t);
 	row = row_of(w);
-	__atomic_store_n(&w->turns, w->turns + 1, __ATOMIC_RELEASE);
-	// What it read in the turn before is done with, and seen to be by whoever sees this.
+	// What it read in the turn before is done with, and seen to be by whoever sees this. A
+	// store that waited while this turn reads would let main take that turn for one that is
+	// over.
+	__atomic_store_n(&w->turns, w->turns + 1, __ATOMIC_SEQ_CST);
 	if (row)
 		__atomic_store_n(&row->loops, row->loops + 1, __ATOMIC_RELEASE);
 }
@@ -223,7 +225,7 @@ static void nap(struct worker *w)
 void workers_note_turns(const struct lb_dpdk *d, uint64_t ret[])
 {
 	for (unsigned int i = 0; i < d->workers_n; i++)
-		ret[i] = __atomic_load_n(&d->workers[i].turns, __ATOMIC_ACQUIRE);
+		ret[i] = __atomic_load_n(&d->workers[i].turns, __ATOMIC_SEQ_CST);
 }
 
 bool workers_have_turned(const struct lb_dpdk *d, const uint64_t turns[])
