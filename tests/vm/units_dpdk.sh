@@ -81,6 +81,7 @@ await 20 "every service is up" all_up
 hold_all
 unbroken "they run"
 expect "lbctl status warns of nothing" eval 'api /v1/status | jq -e ".warnings == []"'
+expect "lbctl trace shows packets" lbctl trace --verdict transmit --count 3 --seconds 60
 killed lbd
 killed lb-dpdk
 lbd_stops
