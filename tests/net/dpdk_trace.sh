@@ -58,14 +58,7 @@ expect "nothing is copied" is_plain
 
 trace_shows
 trace_bounds
-
-say "for a while; killed"
-trace_start brief --seconds 1
-trace_end brief
-((TRACE_STATUS == 0)) || fail "--seconds 1: status $TRACE_STATUS"
-trace_start killed
-trace_end killed KILL
-unbroken "traced and not"
+trace_ends
 
 say "lbd ends"
 trace_start term

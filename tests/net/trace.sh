@@ -52,16 +52,10 @@ expect "the plain program runs" is_plain
 
 trace_shows
 trace_bounds
-
-say "for a while; killed; lbd ends"
-trace_start brief --seconds 1
-trace_end brief
-((TRACE_STATUS == 0)) || fail "--seconds 1: status $TRACE_STATUS"
-trace_start killed
-trace_end killed KILL
-unbroken "traced and not"
+trace_ends
 await 20 "no variant is left in the kernel" none_is_left
 
+say "lbd ends"
 trace_start term
 lbd_stop TERM
 expect "lbd has put the plain program back" is_plain

@@ -211,3 +211,15 @@ trace_bounds()
 	await 20 "what it missed is counted" counts slow ".lost > 0 and .matched == $after - $before"
 	trace_end slow INT
 }
+
+# There is a holder.
+trace_ends()
+{
+	say "for a while; killed"
+	trace_start brief --seconds 1
+	trace_end brief
+	((TRACE_STATUS == 0)) || fail "--seconds 1: status $TRACE_STATUS"
+	trace_start killed
+	trace_end killed KILL
+	unbroken "traced and not"
+}

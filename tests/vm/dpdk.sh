@@ -57,9 +57,13 @@ dpdk_start_alone()
 
 dpdk_is_ready()
 {
-	in_ns lb kill -0 "$DPDK" && api /v1/status |
-		jq -e '(.workers | length == 2 and all(.state == "running")) and
-			(.interfaces | all(.attached))'
+	in_ns lb kill -0 "$DPDK" && workers_run
+}
+
+workers_run()
+{
+	api /v1/status | jq -e '(.workers | length == 2 and all(.state == "running")) and
+		(.interfaces | all(.attached))'
 }
 
 dpdk_stop()

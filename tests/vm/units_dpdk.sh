@@ -14,9 +14,7 @@ MODE=nat
 
 dpdk_is_ready()
 {
-	[[ $(property ActiveState lb-dpdk) == active ]] && api /v1/status |
-		jq -e '(.workers | length == 2 and all(.state == "running")) and
-			(.interfaces | all(.attached))'
+	[[ $(property ActiveState lb-dpdk) == active ]] && workers_run
 }
 
 lbd_runs()
