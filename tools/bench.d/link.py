@@ -4,7 +4,10 @@
 lb-pktgen on one CPU sends over net_memif (shared memory) to a process on another, and counts what
 comes back: from lb-dpdk, which balances it, or from dpdk-testpmd, which swaps the MAC addresses and
 does no more (`macswap`), or from nobody (`rxonly`: as much as lb-pktgen can send). All are started
-once, and stopped (SIGSTOP) but for the one whose turn it is; a figure is the median of its turns."""
+once, and stopped (SIGSTOP) but for the one whose turn it is. Each turn of a mode comes behind one of
+`macswap`, and is compared with that one: a machine may be half as fast a minute later. A figure is
+the median of its turns."""
+import collections
 import json
 import os
 import shutil
@@ -20,7 +23,7 @@ LBD_INTERFACE = "mem0"
 FLOWS = 1 << 16
 SECONDS = 2
 PORT, NAT_PORT = 80, 8080
-ROWS = ["rxonly", "macswap", *world.MODES]
+BASELINE = "macswap"
 
 
 def why_not():
@@ -136,7 +139,7 @@ class Bench:
         world.await_true("the steady state", world.is_steady)
         ours.stop()
         self.peers = dict.fromkeys(world.MODES, ours)
-        for mode in ("macswap", "rxonly"):
+        for mode in (BASELINE, "rxonly"):
             self.peers[mode] = start_testpmd(mode)
             self.peers[mode].stop()
 
@@ -149,21 +152,36 @@ class Bench:
         peer.stop()
         return sent["sent_mpps" if row == "rxonly" else "received_mpps"]
 
-    def measure(self, turns):
-        taken = {row: [] for row in ROWS}
-        for i in range(turns):
-            for row in ROWS:
-                print(f"turn {i + 1} of {turns}: {row}", file=sys.stderr, flush=True)
-                taken[row].append(self.turn(row))
-        return {row: {"mpps": statistics.median(figures), "turns": figures}
-                for row, figures in taken.items()}
+    def round(self, taken):
+        """A turn of each row into @taken: a mode's with the baseline's in front of it."""
+        for row in ["rxonly", *world.MODES]:
+            if row != "rxonly":
+                taken[BASELINE].append(self.turn(BASELINE))
+            taken[row].append(self.turn(row))
+            if row != "rxonly":
+                taken[f"{row}, beside"].append(taken[row][-1] / taken[BASELINE][-1])
+
+    def measure(self, rounds):
+        taken = collections.defaultdict(list)
+        for i in range(rounds):
+            print(f"link: round {i + 1} of {rounds}", file=sys.stderr, flush=True)
+            self.round(taken)
+        rows = {row: {"mpps": statistics.median(taken[row]), "turns": taken[row]}
+                for row in ["rxonly", BASELINE, *world.MODES]}
+        for mode in world.MODES:
+            ratios = taken[f"{mode}, beside"]
+            rows[mode].update(ratio=statistics.median(ratios), ratios=ratios)
+        return rows
 
 
 def show(rows):
-    least = rows["macswap"]["mpps"]
-    print("\nover net_memif, millions of packets a second, and of them beside `macswap`\n")
+    print(f"\nover net_memif, millions of packets a second, and of them beside `{BASELINE}` "
+          "(least and most)\n")
     for row, figures in rows.items():
-        text = "" if row == "rxonly" else f"{figures['mpps'] / least:8.2f}"
+        text = ""
+        if "ratio" in figures:
+            least, most = min(figures["ratios"]), max(figures["ratios"])
+            text = f"{figures['ratio']:8.2f}   ({least:.2f} to {most:.2f})"
         print(f"{row:12}{figures['mpps']:8.2f}{text}")
 
 
