@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Privileges, directories and locks; called by main.c before anything else. Two lbd on
+// Privileges, limits, directories and locks; called by main.c before anything else. Two lbd on
 // one set of tables would be two writers: a lock on the directory of the pins as well as
 // on run_dir keeps a copied configuration from doing that.
 #include "control/environment.h"
@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "control/pins.h"
+
+#define DESCRIPTORS_MIN 256 // tables, program, netlink; the rest is for checks and the API
 
 static bool has_capability(const struct __user_cap_data_struct data[2], unsigned int capability)
 {
@@ -45,6 +48,25 @@ int environment_check_privileges(const struct settings *s, struct err *e)
 	return err_set(e, -EPERM,
 		       "needs root, or the capabilities CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, to "
 		       "load its XDP program");
+}
+
+int environment_raise_limits(struct err *e)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return err_set(e, -errno, "cannot read the limit of file descriptors: %s",
+			       strerror(errno));
+	if (limit.rlim_max < DESCRIPTORS_MIN)
+		return err_set(e, -EMFILE,
+			       "needs %d file descriptors, but its limit is %llu; raise it "
+			       "(LimitNOFILE= in the unit, `ulimit -Hn` in a shell)",
+			       DESCRIPTORS_MIN, (unsigned long long)limit.rlim_max);
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return err_set(e, -errno, "cannot raise the limit of file descriptors: %s",
+			       strerror(errno));
+	return 0;
 }
 
 // As mkdir -p.

@@ -44,8 +44,10 @@ const char *err_render(const struct err *e, const char *file, char *buf, size_t 
 
 	if (file && e->line)
 		snprintf(buf, buf_len, "%s%s%s (%s:%d)", e->field, colon, e->text, file, e->line);
-	else if (file)
-		snprintf(buf, buf_len, "%s%s%s (%s)", e->field, colon, e->text, file);
+	else if (file && e->field[0])
+		snprintf(buf, buf_len, "%s: %s (%s)", e->field, e->text, file);
+	else if (file) // it is about the file itself
+		snprintf(buf, buf_len, "%s: %s", file, e->text);
 	else if (e->line)
 		snprintf(buf, buf_len, "%s%s%s (line %d)", e->field, colon, e->text, e->line);
 	else

@@ -21,6 +21,7 @@ int err_set(struct err *e, int code, const char *format, ...) __attribute__((for
 int err_set_field(struct err *e, int code, int line, const char *field, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 
-// Renders "field: text (file:line)" into @buf, less what is absent. @file may be NULL.
+// Renders "field: text (file:line)" into @buf, less what is absent; "file: text" where there is
+// neither field nor line. @file may be NULL.
 // Returns @buf.
 const char *err_render(const struct err *e, const char *file, char *buf, size_t buf_len);

@@ -139,8 +139,10 @@ static int loop(struct lbd *d, struct err *e)
 static int run(struct settings *s, struct err *e)
 {
 	struct lbd d = {.settings = s};
-	int status;
+	int status = environment_raise_limits(e);
 
+	if (status)
+		return status;
 	signal(SIGPIPE, SIG_IGN);
 	d.base = event_base_new();
 	d.events = events_new();

@@ -185,11 +185,13 @@ static int load(const struct store *s, uint64_t number, struct model **ret, stru
 	struct model *m = NULL;
 	char *text = NULL;
 	size_t text_len;
+	bool is_read;
 	int r;
 
 	name_of(number, name);
 	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
 	r = file_read(path, FILE_MAX_BYTES, &text, &text_len, e);
+	is_read = !r;
 	r = r ? r : schema_decode_model(text, text_len, &m, e);
 	free(text);
 	if (r == 0) {
@@ -198,6 +200,8 @@ static int load(const struct store *s, uint64_t number, struct model **ret, stru
 		return 0;
 	}
 	err_render(e, path, why, sizeof(why));
+	if (!is_read)
+		return err_set(e, r, "generation %llu: %.250s", (unsigned long long)number, why);
 	return err_set(e, r,
 		       "generation %llu is broken: %.250s; mend the file, or move it away and the "
 		       "generation before it holds",

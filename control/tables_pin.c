@@ -120,11 +120,11 @@ static int check_shape(int fd, const struct table_shape *shape, struct err *e)
 {
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
-	int status = bpf_obj_get_info_by_fd(fd, &info, &len);
 
-	if (status)
-		return err_set(e, status, "table %s: the pinned object is no map; " PINS_MEND,
-			       shape->name);
+	// Of another object than a map it tells too: then the type is not the one that follows.
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return err_set(e, -errno, "table %s: the kernel does not tell what is pinned: %s",
+			       shape->name, strerror(errno));
 	if (info.type != BPF_MAP_TYPE_ARRAY || !(info.map_flags & BPF_F_MMAPABLE))
 		return err_set(e, -EINVAL,
 			       "table %s: the pinned map is not a mappable array; " PINS_MEND,

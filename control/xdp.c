@@ -38,22 +38,30 @@ struct pinned_link {
 	uint32_t ifindex, program_id;
 };
 
-static int pinned_open(const struct settings *s, const char *name, struct pinned_link *ret)
+static int pinned_open(const struct settings *s, const char *name, struct pinned_link *ret,
+		       struct err *e)
 {
 	struct pinned_link link = {.fd = -1};
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
 	char path[PINS_PATH_MAX];
+	int status = 0;
 
 	link.fd = bpf_obj_get(pins_link_path(s, path, name));
-	if (link.fd == -ENOENT) {
-		link.fd = -1;
-	} else if (link.fd < 0) {
-		return link.fd;
-	} else if (bpf_obj_get_info_by_fd(link.fd, &info, &len) || info.type != BPF_LINK_TYPE_XDP) {
+	if (link.fd < 0 && link.fd != -ENOENT)
+		status = err_set(e, link.fd, "cannot open what is pinned for %s: %s", name,
+				 strerror(-link.fd));
+	else if (link.fd >= 0 && bpf_obj_get_info_by_fd(link.fd, &info, &len))
+		status = err_set(e, -errno, "the kernel does not tell what is pinned for %s: %s",
+				 name, strerror(errno));
+	else if (link.fd >= 0 && info.type != BPF_LINK_TYPE_XDP)
+		status = err_set(e, -EINVAL, "what is pinned for %s is not an XDP link; " PINS_MEND,
+				 name);
+	if (status && link.fd >= 0)
 		close(link.fd);
-		return -EINVAL;
-	}
+	if (status)
+		return status;
+	link.fd = link.fd < 0 ? -1 : link.fd;
 	link.ifindex = info.xdp.ifindex; // 0: the interface is gone
 	link.program_id = info.prog_id;
 	*ret = link;
@@ -114,19 +122,22 @@ static int check_interface(const struct settings *s, size_t i, struct err *e)
 	uint32_t ifindex = if_nametoindex(name);
 	struct pinned_link link;
 	char program[32], field[32];
+	struct err cause;
 	uint32_t id;
 	bool native;
 	int status;
 
 	snprintf(field, sizeof(field), "interfaces[%zu].name", i);
+	if (!ifindex && errno != ENODEV)
+		return err_set_field(e, -errno, 0, field, "cannot look for %s: %s", name,
+				     strerror(errno));
 	if (!ifindex)
 		return err_set_field(e, -ENODEV, 0, field,
 				     "there is no interface %s; `ip link` shows what there is",
 				     name);
-	status = pinned_open(s, name, &link);
+	status = pinned_open(s, name, &link, &cause);
 	if (status)
-		return err_set_field(e, status, 0, field,
-				     "what is pinned for %s is not an XDP link; " PINS_MEND, name);
+		return err_set_field(e, status, 0, field, "%s", cause.text);
 	pinned_close(&link);
 	id = attached_program(ifindex, &native);
 	if (!id || (link.ifindex == ifindex && link.program_id == id))
@@ -214,7 +225,7 @@ static int attach_interface(struct xdp *x, size_t i, struct err *e)
 	view->warning[0] = '\0';
 	view->ifindex = if_nametoindex(interface->name);
 	if (!status)
-		status = pinned_open(x->settings, interface->name, &link);
+		status = pinned_open(x->settings, interface->name, &link, e);
 	if (status)
 		return status;
 	attached_program(view->ifindex, &view->native);
@@ -357,9 +368,11 @@ void xdp_refresh(struct xdp *x)
 static int swap_interface(struct xdp *x, size_t i, struct err *e)
 {
 	struct pinned_link link = {.fd = -1};
-	int status = pinned_open(x->settings, x->views[i].name, &link);
+	int status = pinned_open(x->settings, x->views[i].name, &link, e);
 
-	if (!status && link.fd >= 0 && link.ifindex && link.program_id != x->running_id)
+	if (status)
+		return status;
+	if (link.fd >= 0 && link.ifindex && link.program_id != x->running_id)
 		status = bpf_link_update(link.fd, x->running_fd, NULL);
 	if (status)
 		err_set(e, status, "cannot swap the program on %s: %s", x->views[i].name,

@@ -80,6 +80,14 @@ refuse_start "dpdk: the name of another kind of interface" "^lbd: interfaces\[0\
 refuse_start "no root" "^lbd: needs root" \
 	in_ns lb setpriv --reuid 65534 --regid 65534 --clear-groups \
 	"$BUILD/lbd" --config "$RUN/lbd.yaml"
+refuse_start "too few descriptors" "^lbd: needs 256 file descriptors.*its limit is 100;.*LimitNOFILE" \
+	in_ns lb prlimit --nofile=100 "$BUILD/lbd" --config "$RUN/lbd.yaml"
+# A wrong reason would be dangerous here: its mend takes the tables away.
+refuse_start "pins of another user" \
+	"^lbd: interfaces\[0\].name: cannot open what is pinned for wan: Permission denied$" \
+	in_ns lb setpriv --reuid 65534 --regid 65534 --clear-groups \
+	--inh-caps=+net_admin,+bpf,+perfmon --ambient-caps=+net_admin,+bpf,+perfmon \
+	"$BUILD/lbd" --config "$RUN/lbd.yaml"
 refuse_start "no bpf filesystem" "^lbd: bpffs_dir: .*mount -t bpf" \
 	lbd_run --config "$(other no_bpffs "s,^bpffs_dir: .*,bpffs_dir: $RUN/none,")"
 [[ ! -e $RUN/none ]] || fail "a directory was made that is no use"

@@ -133,7 +133,7 @@ static void errors_render_what_they_have(void **state)
 
 	assert_int_equal(err_set(&e, -ENOENT, "no %s", "x"), -ENOENT);
 	assert_string_equal(err_render(&e, NULL, buf, sizeof(buf)), "no x");
-	assert_string_equal(err_render(&e, "web.yaml", buf, sizeof(buf)), "no x (web.yaml)");
+	assert_string_equal(err_render(&e, "web.yaml", buf, sizeof(buf)), "web.yaml: no x");
 	assert_int_equal(err_set_field(&e, -EINVAL, 14, "services[2].port", "must be %d", 1),
 			 -EINVAL);
 	assert_int_equal(e.code, -EINVAL);

@@ -140,7 +140,7 @@ static void files(void **state)
 	snprintf(path, sizeof(path), "%s/lbd.yaml", dir);
 	assert_int_equal(settings_load(path, &s, &e), -ENOENT);
 	assert_string_equal(err_render(&e, "lbd.yaml", is, sizeof(is)),
-			    "cannot be read: No such file or directory (lbd.yaml)");
+			    "lbd.yaml: cannot be read: No such file or directory");
 	assert_int_equal(settings_load(dir, &s, &e), -EINVAL);
 	assert_string_equal(e.text, "is no regular file");
 	assert_int_equal(mkfifo(path, 0600), 0);
