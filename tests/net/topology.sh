@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The network that the namespace tests and tools/demo run in. Sourced; the caller
-# sets NS_PREFIX (of namespaces' names; may be empty).
+# sets NS_PREFIX (of namespaces' names; may be empty) and BUILD.
 #
 #   client -- router -- wan [lb] lan -- router's bridge -- b1, b2, ...
 #
@@ -17,8 +17,8 @@
 #   VIPs    203.0.113.0/24,  2001:db8:113::/48
 #
 # What XDP reads or writes must have its checksums and sizes in it, so the links'
-# transmit offloads are off; a link's end that takes frames from XDP has GRO on,
-# for veth delivers them to an end with a receive ring only.
+# transmit offloads are off; a link's end that takes frames from XDP has a program
+# that passes everything.
 
 NS_PREFIX=${NS_PREFIX-}
 
@@ -62,13 +62,13 @@ link_add()
 	ns_ip "$3" link set "$4" up
 }
 
-# With GRO alone a link's end takes what the other end's XDP sends back (XDP_TX), but it is not
-# woken by it (veth does that for an end with a program of its own): answers lie in its ring of 256
-# until the kernel sends something that way, late or, where it does not, never. A test that waits
-# for many answers under load gives that end a program that passes everything.
+# Prepares an end of a link for frames that the other end's XDP sends: veth delivers them to an end
+# with a receive ring only (GRO gives it one too), and wakes it for what comes back (XDP_TX) only
+# where it has a program of its own. Else answers lie in a ring of 256 until the kernel sends
+# something that way: late or, where it does not, never.
 link_takes_xdp()
 {
-	in_ns "$1" ethtool -K "$2" gro on >/dev/null
+	ns_ip "$1" link set dev "$2" xdpdrv object "$BUILD/tests/net/pass.bpf.o" section xdp.frags
 }
 
 address_add()

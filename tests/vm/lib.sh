@@ -117,6 +117,13 @@ link_add()
 	ns_ip "$1" link set "$2" up
 }
 
+# A TAP takes whatever its machine sends.
+override link_takes_xdp
+link_takes_xdp()
+{
+	[[ " ${VM_NICS[*]} " == *" $2 "* ]] || host_link_takes_xdp "$@"
+}
+
 # The balancer's processes are where it is, and so are lbctl's files.
 lbd_is_ready()
 {
