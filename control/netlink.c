@@ -88,6 +88,12 @@ int netlink_request(struct netlink *n, struct nlmsghdr *message, mnl_cb_t each, 
 	}
 }
 
+bool netlink_is_passing(int status)
+{
+	return status == -ENOBUFS || status == -ENOMEM || status == -EAGAIN || status == -EINTR ||
+	       status == -EIO;
+}
+
 // ---- events ----
 
 void netlink_set_stale(struct netlink *n, unsigned int what)

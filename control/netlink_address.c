@@ -282,6 +282,8 @@ int netlink_restore_vips(struct netlink *n, struct err *e)
 	free(present);
 	if (changed)
 		netlink_dump_addresses(n, &unused);
+	if (netlink_is_passing(first))
+		netlink_set_stale(n, NETLINK_ADDRESSES);
 	return first;
 }
 

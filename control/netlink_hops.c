@@ -159,6 +159,10 @@ static void look_up(struct netlink *n, struct netlink_watched *w)
 	struct netlink_answer answer;
 	int status = netlink_ask_route(n, &w->address, &answer);
 
+	if (netlink_is_passing(status)) {
+		netlink_set_stale(n, NETLINK_ROUTES);
+		return;
+	}
 	if (!status && answer.type == RTN_UNICAST) {
 		w->route_mtu = answer.mtu;
 		via = netlink_get_neighbour(n, answer.ifindex, &answer.gateway);

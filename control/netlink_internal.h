@@ -128,6 +128,9 @@ struct netlink {
 // answers rtnetlink requests before send() returns, and goes on with a dump in recv(): this waits
 // for nobody. 0 or a negative errno; -errno of @each where that returned MNL_CB_ERROR.
 int netlink_request(struct netlink *n, struct nlmsghdr *message, mnl_cb_t each, void *arg);
+// Whether @status, of a request, says nothing of what was asked, for the kernel or this process was
+// short of something: what was known holds, and is asked for again.
+bool netlink_is_passing(int status);
 // Looks again soon.
 void netlink_set_stale(struct netlink *n, unsigned int what);
 

@@ -56,8 +56,8 @@ static void resolve(struct netlink *n, const struct netlink_neighbour *v)
 	netlink_request(n, m, NULL, NULL);
 }
 
-// Makes the kernel ask a known neighbour whether it is still there, by unicast.
-static void probe(struct netlink *n, const struct netlink_neighbour *v)
+// Makes the kernel ask a known neighbour whether it is still there, by unicast. Whether it did.
+static bool probe(struct netlink *n, const struct netlink_neighbour *v)
 {
 	struct ndmsg *info;
 	char buf[256];
@@ -65,7 +65,7 @@ static void probe(struct netlink *n, const struct netlink_neighbour *v)
 
 	m->nlmsg_flags = NLM_F_REPLACE;
 	info->ndm_state = NUD_PROBE;
-	netlink_request(n, m, NULL, NULL);
+	return !netlink_is_passing(netlink_request(n, m, NULL, NULL));
 }
 
 // Copies the answer: to act on it may take a request, and this one is not done yet.
@@ -234,9 +234,7 @@ void netlink_probe_neighbours(struct netlink *n)
 		TAILQ_INSERT_TAIL(&n->neighbours, v, all);
 		v->probed_tick = n->probe_tick;
 		// What the operator gave (PERMANENT, NOARP) is not doubted.
-		v->is_probed = v->state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY);
-		if (v->is_probed)
-			probe(n, v);
+		v->is_probed = v->state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY) && probe(n, v);
 	}
 }
 

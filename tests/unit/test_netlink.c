@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Next hops, routes and VIPs against the real kernel: in a network namespace of its own,
-// with a veth pair whose far end lives in a second one. Needs root. Nothing sleeps: the
-// loop runs until what is awaited has come, or a bound is past that no host needs.
+// Next hops, routes and VIPs against the real kernel. Needs root.
+#include "netlink_bed.h"
+
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,223 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-#include "control/netlink.h"
-
-#define AWAIT_S 20
-#define SEEN_MAX 8
-
-// What the calls told last.
-struct seen {
-	struct lb_address address;
-	bool told, resolved;
-	struct publisher_hop hop;
-};
-
-static struct event_base *base;
-static struct netlink *netlink;
-static struct seen seen[SEEN_MAX];
-static size_t seen_n;
-static struct publisher_route routes[2 * LB_ROUTE_MAX];
-static size_t routes_n;
-static char far_ns[32];
-static const uint8_t far_mac[6] = {2, 0, 0, 0, 0, 2}, near_mac[6] = {2, 0, 0, 0, 0, 1};
-static struct prefix direct[2];
-static int came_n; // times that it was told of a new interface
-static struct settings_interface interfaces[] = {{.name = "nl0"}, {.name = "nl9"}};
-static struct settings settings = {.interfaces = interfaces, .interfaces_n = 2, .direct = direct};
-
-static void run(const char *format, ...)
-{
-	char command[512];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(command, sizeof(command), format, ap);
-	va_end(ap);
-	if (system(command))
-		fail_msg("failed: %s", command);
-}
-
-static struct lb_address address(const char *text)
-{
-	struct lb_address a = {};
-
-	assert_int_equal(address_parse(text, &a), 0);
-	return a;
-}
-
-static void on_hop(void *arg, const struct lb_address *a, const struct publisher_hop *hop)
-{
-	for (size_t i = 0; i < seen_n; i++) {
-		if (!address_is_equal(&seen[i].address, a))
-			continue;
-		seen[i].told = true;
-		seen[i].resolved = hop;
-		seen[i].hop = hop ? *hop : (struct publisher_hop){};
-	}
-}
-
-static void on_routes(void *arg, const struct publisher_route *list, size_t n)
-{
-	assert_true(n <= 2 * LB_ROUTE_MAX);
-	memcpy(routes, list, n * sizeof(*list));
-	routes_n = n;
-}
-
-static void on_links(void *arg)
-{
-}
-
-static void on_interface(void *arg)
-{
-	came_n++;
-}
-
-// ---- awaiting ----
-
-static void on_bound(evutil_socket_t fd, short what, void *arg)
-{
-	*(bool *)arg = true;
-}
-
-// Runs the loop until @is_so(@arg), at most AWAIT_S.
-static bool await(bool (*is_so)(const void *arg), const void *arg)
-{
-	const struct timeval bound = {.tv_sec = AWAIT_S};
-	bool is_past = false;
-	struct event *timer = evtimer_new(base, on_bound, &is_past);
-	bool done;
-
-	event_add(timer, &bound);
-	while (!(done = is_so(arg)) && !is_past)
-		event_base_loop(base, EVLOOP_ONCE);
-	event_free(timer);
-	return done;
-}
-
-static bool is_far(const void *arg)
-{
-	const struct seen *s = arg;
-
-	return s->resolved && !memcmp(s->hop.destination, far_mac, 6);
-}
-
-static bool is_other_mac(const void *arg)
-{
-	const struct seen *s = arg;
-
-	return s->resolved && s->hop.destination[5] == 9;
-}
-
-static bool is_unresolved(const void *arg)
-{
-	const struct seen *s = arg;
-
-	return s->told && !s->resolved;
-}
-
-static const struct publisher_route *find_route(const char *prefix)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(prefix, &p), 0);
-	for (size_t i = 0; i < routes_n; i++)
-		if (routes[i].prefix.len == p.len &&
-		    address_is_equal(&routes[i].prefix.address, &p.address))
-			return &routes[i];
-	return NULL;
-}
-
-struct wanted {
-	const char *prefix;
-	int kind; // -1: not in the list
-};
-
-static bool has_route(const void *arg)
-{
-	const struct wanted *w = arg;
-	const struct publisher_route *r = find_route(w->prefix);
-
-	return r ? (int)r->kind == w->kind : w->kind == -1;
-}
-
-static void assert_route(const char *prefix, int kind)
-{
-	struct wanted w = {prefix, kind};
-
-	if (await(has_route, &w))
-		return;
-	for (size_t i = 0; i < routes_n; i++) {
-		char text[ADDRESS_TEXT_MAX];
-
-		print_message("%s/%u kind %u\n", address_render(&routes[i].prefix.address, text),
-			      routes[i].prefix.len, routes[i].kind);
-	}
-	fail_msg("%s has not become kind %d", prefix, kind);
-}
-
-// ---- the network ----
-
-static int make_network(void **state)
-{
-	snprintf(far_ns, sizeof(far_ns), "nltest%d", getpid());
-	if (unshare(CLONE_NEWNET))
-		return -1;
-	base = event_base_new();
-	run("ip netns add %s", far_ns);
-	run("ip link set lo up");
-	run("ip link add nl0 address 02:00:00:00:00:01 type veth peer name nl1 address "
-	    "02:00:00:00:00:02 netns %s",
-	    far_ns);
-	run("sysctl -qw net.ipv6.conf.nl0.accept_dad=0");
-	run("ip addr add 10.1.0.1/24 dev nl0 && ip addr add fd00:1::1/64 dev nl0 nodad && "
-	    "ip link set nl0 mtu 1400 up");
-	run("ip -n %s addr add 10.1.0.2/24 dev nl1 && ip -n %s addr add fd00:1::2/64 dev nl1 nodad "
-	    "&& ip -n %s link set nl1 up && ip -n %s link set lo up",
-	    far_ns, far_ns, far_ns, far_ns);
-	return 0;
-}
-
-static int remove_network(void **state)
-{
-	event_base_free(base);
-	run("ip netns del %s", far_ns);
-	return 0;
-}
-
-static int open_netlink(void **state)
-{
-	const struct netlink_calls calls = {
-		.hop_changed = on_hop,
-		.routes_changed = on_routes,
-		.links_changed = on_links,
-		.interface_came = on_interface,
-	};
-	struct err e = {};
-
-	memset(seen, 0, sizeof(seen));
-	seen_n = routes_n = 0;
-	settings.direct_n = 0;
-	return netlink_open(base, &settings, &calls, &netlink, &e);
-}
-
-static int close_netlink(void **state)
-{
-	netlink_close(netlink);
-	return 0;
-}
-
-static struct seen *watch(const char *text)
-{
-	struct lb_address all[SEEN_MAX];
-
-	seen[seen_n++].address = address(text);
-	for (size_t i = 0; i < seen_n; i++)
-		all[i] = seen[i].address;
-	assert_int_equal(netlink_set_watched(netlink, all, seen_n), 0);
-	return &seen[seen_n - 1];
-}
 
 // ---- hops ----
 
@@ -471,6 +253,44 @@ static void test_vips(void **state)
 	run("ip addr del 203.0.113.99/32 dev lo");
 }
 
+// ---- short of something ----
+
+static bool has_failed(const void *arg)
+{
+	return !failures_n;
+}
+
+static bool has_vip(const void *arg)
+{
+	return !system("ip addr show dev lo | grep -q 203.0.113.10/32");
+}
+
+static void test_what_was_known_holds(void **state)
+{
+	struct seen *s = watch("10.1.0.2"), *late;
+	struct lb_address vip = address("203.0.113.10");
+	struct err e;
+
+	assert_true(await(is_far, s));
+	failing_type = RTM_GETROUTE;
+	failures_n = 20;
+	s->told = false;
+	late = watch("fd00:1::2");
+	run("ip route add 10.82.0.0/16 via 10.1.0.2 mtu 1200");
+	assert_true(await(has_failed, NULL));
+	assert_true(await(is_far, late));
+	assert_route("10.82.0.0/16", LB_ROUTE_HOP);
+	assert_true(is_far(s));
+	assert_false(s->told);
+	run("ip route del 10.82.0.0/16");
+
+	failing_type = RTM_NEWADDR;
+	failures_n = 1;
+	assert_int_equal(netlink_set_vips(netlink, &vip, 1, &e), -ENOBUFS);
+	assert_true(await(has_vip, NULL));
+	assert_int_equal(netlink_set_vips(netlink, NULL, 0, &e), 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_netlink, close_netlink)
@@ -489,6 +309,7 @@ int main(void)
 		TEST(test_too_many_routes),
 		TEST(test_connected),
 		TEST(test_vips),
+		TEST(test_what_was_known_holds),
 	};
 
 	if (geteuid() != 0) {
