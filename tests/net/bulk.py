@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Bytes in bulk, for path_mtu.sh and nat_mtu.sh: a server that answers a TCP upload by its SHA-256,
-# a download by random bytes and their SHA-256, and a datagram by itself, and a client that checks
-# them. IPv4 and IPv6.
+# Bytes in bulk, for path_mtu.sh, nat_mtu.sh and tunnels.sh of tests/vm: a server that answers a
+# TCP upload by its SHA-256, a download by random bytes and their SHA-256, and a datagram by itself,
+# and a client that checks them. IPv4 and IPv6.
 #
 #   bulk.py serve PORT
 #   bulk.py upload ADDRESS PORT BYTES     status 0: all arrived

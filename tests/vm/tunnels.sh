@@ -3,8 +3,9 @@
 #
 # What the balancer sends in ipip, opened by others: Linux 6.1's own ipip, sit and
 # ip6tnl devices, in a backend that is a machine. Then lb-decap takes their place, on
-# its virtio NIC, under the same connections. The balancer is on this host. fou.sh is
-# the same in gue.
+# its virtio NIC, under the same connections. The balancer is on this host. Paths are of
+# 1,500 bytes, which is no room for the outer header beside a full packet: uploads arrive
+# once the client was told. fou.sh is the same in gue.
 
 MODE=${MODE:-ipip}
 . "$(dirname "$0")/lib.sh"
@@ -12,7 +13,7 @@ MODE=${MODE:-ipip}
 VM_NICS[b1]=lan-b1
 vm_isolate 6.1 "$@"
 
-topology_add "$MODE" 1
+topology_add l2 1 # its links are of 1,500 bytes
 vips_add b1 203.0.113.{10,11} 2001:db8:113::{10,11}
 LBD_SETTINGS='source: {ipv4: 10.9.0.0/24, ipv6: "fd00:9::/64"}'
 lbd_configure
@@ -29,8 +30,10 @@ service()
 	echo "services:"
 	service web4 10 tcp 80 10.1.0.11
 	service dns4 10 udp 53 10.1.0.11
+	service upload4 10 tcp 81 10.1.0.11
 	service web6 11 tcp 80 fd00:1::11
 	service dns6 11 udp 53 fd00:1::11
+	service upload6 11 tcp 81 fd00:1::11
 } >"$RUN/services.yaml"
 
 expect "the kernel's ipip" ns_ip b1 link add t44 type ipip local 10.1.0.11
@@ -77,9 +80,40 @@ hold_family()
 		--interval 300 --protocol udp --timeout 30000 --retry
 }
 
+# What bulk.py uploads is answered as by its own server, for a machine has no Python.
+UPLOAD_BYTES=10000000
+upload_sink()
+{
+	vm_shell b1 "printf '%s\n' '#!/bin/sh' 'dd bs=1 count=9 of=/dev/null 2>/dev/null' \
+		'head -c $UPLOAD_BYTES | sha256sum | cut -c -64 | xxd -r -p' >/run/sink
+		chmod +x /run/sink"
+	spawn b1 sink nc -ll -p 81 -e /run/sink
+}
+
+too_big()
+{
+	api /v1/stats | jq '.reasons[] | select(.reason == "too_big") | .packets'
+}
+
+# uploads SENTENCE: what the client knows of each path is gone before, so it is told anew.
+uploads()
+{
+	local vip before
+	for vip in 203.0.113.1{0,1} 2001:db8:113::1{0,1}; do
+		before=$(too_big)
+		ns_ip client route flush cache
+		ns_ip client -6 route flush cache
+		expect "$1, $vip: $UPLOAD_BYTES bytes arrive" \
+			in_ns client "$NET_DIR/bulk.py" upload "$vip" 81 "$UPLOAD_BYTES"
+		((before < $(too_big))) || fail "$1, $vip: nobody was told that a packet is too big"
+	done
+}
+
 hold_family 4 0
 hold_family 6 1
 unbroken "the kernel's devices"
+upload_sink
+uploads "the kernel's devices"
 for device in t44 t64 t6; do
 	expect "$device has received $(received $device) packets, none with an error" \
 		test "$(received $device)" -gt 100
@@ -103,6 +137,7 @@ if [[ $MODE == gue ]]; then
 	ns_ip b1 -6 fou del port 6080
 fi
 unbroken "lb-decap"
+uploads "lb-decap"
 # verified_insns of the program that it pinned
 n=$(vm_shell b1 "cat /proc/$SPAWNED/fdinfo/*" 2>/dev/null | awk '/^verified_insns:/ { n = $2 } END { print n }')
 ((n > 0 && n <= 250000)) || fail "the verifier processed '$n' instructions"
