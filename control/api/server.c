@@ -91,6 +91,9 @@ static int refuse_method(struct api_request *r, const struct api_route *route)
 	if (!r->is_public)
 		route_allow(route, allow, sizeof(allow));
 	evhttp_add_header(evhttp_request_get_output_headers(r->http), "Allow", allow);
+	// evhttp reads no body of a method that it does not know: it must not be taken for a
+	// request that follows.
+	evhttp_add_header(evhttp_request_get_output_headers(r->http), "Connection", "close");
 	err_set(&e, -EPROTO, "%s: only %s %s", route->path, allow,
 		r->is_public ? "on this listener, which is read-only; lbd.sock takes changes"
 			     : "are possible");
@@ -182,9 +185,8 @@ static int listener_start(struct api *a, struct listener *l, int fd, bool is_pub
 	// Beyond this evhttp itself answers 413, unread and in HTML; below it read_body() does.
 	evhttp_set_max_body_size(l->http, 2 * API_BODY_MAX);
 	evhttp_set_flags(l->http, EVHTTP_SERVER_LINGERING_CLOSE);
-	evhttp_set_allowed_methods(l->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
-						    EVHTTP_REQ_POST | EVHTTP_REQ_PATCH |
-						    EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
+	// Also what evhttp has no name for: it would answer in HTML; refuse_method() does better.
+	evhttp_set_allowed_methods(l->http, UINT16_MAX);
 	evhttp_set_gencb(l->http, take_request, l);
 	return 0;
 }

@@ -80,6 +80,13 @@ answers 404 GET $web/backends/10.1.0.99:8080
 answers 405 POST /v1/status
 grep -iq '^allow: GET, HEAD' "$RUN/head" || fail "no Allow: $(cat "$RUN/head")"
 answers 405 DELETE /v1/config
+for method in OPTIONS TRACE PROPFIND; do
+	answers 405 $method /v1/config
+	answers 404 $method /v1/nope
+done
+# Its body is not read, so the connection ends, and nothing in it is a request.
+answers 405 PROPFIND /v1/config -d $'GET /v1/history HTTP/1.1\r\n\r\n'
+grep -iq '^connection: close' "$RUN/head" || fail "it goes on: $(cat "$RUN/head")"
 answers 400 PUT '/v1/config?dryrun=1' --data-binary @"$RUN/services.yaml"
 answers 400 PUT '/v1/config?dry_run=perhaps' --data-binary @"$RUN/services.yaml"
 answers 400 GET $web/backends/nonsense
