@@ -274,6 +274,19 @@ size_t dpdk_each_interface(const struct dpdk *p, struct dpdk_interface_view *ret
 	return n;
 }
 
+static uint64_t count_pkts(const struct dpdk *p, uint32_t worker)
+{
+	const struct lb_reason_line *lines =
+		&p->d->tables->rows.reason_counters[(size_t)worker * LB_REASON_LINES];
+	uint64_t pkts = 0;
+
+	for (size_t i = 0; i < LB_REASON_N; i++)
+		pkts += __atomic_load_n(
+			&lines[i / LB_REASONS_PER_LINE].pkts[i % LB_REASONS_PER_LINE],
+			__ATOMIC_RELAXED);
+	return pkts;
+}
+
 size_t dpdk_each_worker(const struct dpdk *p, struct dpdk_worker_view *ret, size_t ret_max)
 {
 	const struct lb_worker *rows = p->d->tables->file.workers;
@@ -282,6 +295,7 @@ size_t dpdk_each_worker(const struct dpdk *p, struct dpdk_worker_view *ret, size
 	for (uint32_t i = 0; i < p->d->tables->rows.meta->cpu_n; i++) {
 		struct dpdk_worker_view view = {.cpu = rows[i].cpu,
 						.pid = rows[i].pid,
+						.pkts = count_pkts(p, i),
 						.unsent_pkts = rows[i].unsent_pkts,
 						.unheard_pkts = rows[i].unheard_pkts};
 

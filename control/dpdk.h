@@ -34,6 +34,7 @@ enum dpdk_worker_state { DPDK_WORKER_RUNNING, DPDK_WORKER_STALLED, DPDK_WORKER_G
 struct dpdk_worker_view {
 	uint32_t cpu, pid;
 	enum dpdk_worker_state state;
+	uint64_t pkts; // walked since the tables were made: the sum of its reasons
 	// Dropped after their walk, since the tables were made: no room at a port, or to the
 	// kernel.
 	uint64_t unsent_pkts, unheard_pkts;

@@ -37,10 +37,11 @@ static json_t *render_workers(const struct lbd *d)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n && i < WORKERS_MAX; i++)
-		json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:I, s:I}", "cpu",
+		json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:I, s:I, s:I}", "cpu",
 						      (json_int_t)all[i].cpu, "process",
 						      (json_int_t)all[i].pid, "state",
-						      states[all[i].state], "unsent",
+						      states[all[i].state], "packets",
+						      (json_int_t)all[i].pkts, "unsent",
 						      (json_int_t)all[i].unsent_pkts, "unheard",
 						      (json_int_t)all[i].unheard_pkts));
 	return list;

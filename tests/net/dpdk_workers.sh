@@ -29,6 +29,24 @@ expect "two workers" eval 'lbctl status | grep -q "^workers *2 running"'
 expect "metrics of both" eval 'api /metrics | grep -c "^sluice_worker_running{.*} 1" | grep -qx 2'
 hold_all
 unbroken "two workers"
+# worker_packets: what each counted, as the tables have it.
+worker_packets()
+{
+	"$BUILD/tests/net/worker_reasons" "$RUN/lbd/tables" |
+		awk '{ n[$1] += $3 } END { for (i = 0; i < 2; i++) print n[i] + 0 }'
+}
+# shown_packets: what is shown lies between what was counted before and after, for each.
+shown_packets()
+{
+	worker_packets >"$RUN/before"
+	api /v1/status | jq -r '.workers[].packets' >"$RUN/shown"
+	worker_packets >"$RUN/after"
+	paste "$RUN/before" "$RUN/shown" "$RUN/after" | awk '
+		{ all += $1; if (NF != 3 || $2 < $1 || $2 > $3) wrong = 1 }
+		END { exit wrong || NR != 2 || !all }'
+}
+expect "each worker's packets are shown" shown_packets
+expect "also by lbctl" eval 'lbctl status | grep -Eq "^ +CPU [0-9]+: [0-9]+ packets$"'
 
 say "lb-dpdk stands still"
 # down_events: how often a backend was declared down.

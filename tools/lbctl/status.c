@@ -64,6 +64,9 @@ static void print_workers(const json_t *answer)
 			printf("%s%d %s", kinds_n++ ? ", " : "", n, states[state]);
 	}
 	printf("%s\n", kinds_n ? "" : "none");
+	json_array_foreach (list, i, item)
+		printf("            CPU %lld: %lld packets\n", (long long)json_whole(item, "cpu"),
+		       (long long)json_whole(item, "packets"));
 	print_lost(list);
 }
 
