@@ -33,14 +33,14 @@ void trace_take(struct trace *t, const struct lb_trace_record *r, const uint8_t 
 {
 	const size_t len = (size_t)r->before_snap + r->after_snap;
 	struct trace_sample *s = make_place(t);
+	uint8_t *copy = s ? malloc(len + 1) : NULL;
 
-	if (!s)
+	if (!copy) {
+		t->untold++;
 		return;
-	s->record = *r;
-	s->bytes = malloc(len + 1);
-	if (!s->bytes)
-		return;
-	memcpy(s->bytes, bytes, len);
+	}
+	memcpy(copy, bytes, len);
+	*s = (struct trace_sample){*r, copy};
 	t->samples_n++;
 }
 
@@ -89,7 +89,7 @@ int trace_start(struct lbd *d, const struct lb_trace_filter *filter,
 
 void trace_count(const struct trace *t, struct lb_trace_counts *ret)
 {
-	*ret = (struct lb_trace_counts){};
+	*ret = (struct lb_trace_counts){.lost = t->untold};
 	t->kind->count(t, ret);
 }
 

@@ -2,9 +2,9 @@
 //
 // A trace of lb-dpdk: a file beside the tables with a ring a worker (dataplane/dpdk/trace_ring.h).
 // lbd makes it aside, locks it and renames it; lb-dpdk finds it within a tenth of a second and
-// says so in it. The rings are read by a timer, for a worker wakes nobody. Closing the file ends
-// the trace, and so does lbd's death: the lock is gone then, and lb-dpdk lets go. A lb-dpdk that
-// starts meanwhile goes on in the same rings.
+// says so in it, or why it refuses. The rings are read by a timer, for a worker wakes nobody.
+// Closing the file ends the trace, and so does lbd's death: the lock is gone then, and lb-dpdk lets
+// go. A lb-dpdk that starts meanwhile goes on in the same rings.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -128,14 +128,20 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct trace *t = arg;
 	struct own *o = t->own;
 	struct err e = {};
+	uint32_t refusal;
 	int status = 0;
 
 	if (t->is_running) {
 		trace_tell(t);
 		return;
 	}
+	refusal = __atomic_load_n(&o->head->refusal, __ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&o->head->pid, __ATOMIC_ACQUIRE)) {
 		t->is_running = true;
+	} else if (refusal) {
+		event_del(o->timer);
+		status = err_set(&e, -EHOSTDOWN, "lb-dpdk refuses a trace: %s",
+				 lb_trace_refusal_text(refusal));
 	} else if (clock_now_ms() > o->give_up_ms) {
 		event_del(o->timer);
 		status = err_set(&e, -EHOSTDOWN,

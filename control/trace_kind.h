@@ -31,9 +31,10 @@ struct trace {
 	bool is_running;
 	struct trace_sample *samples; // [samples_n], fetched and not yet told
 	size_t samples_n, samples_max;
+	uint64_t untold; // copies that there was no memory for
 };
 
-// @bytes: before, and after; copied.
+// @bytes: before, and after; copied, or counted where there is no memory for it.
 void trace_take(struct trace *t, const struct lb_trace_record *r, const uint8_t *bytes);
 // Fetches, and tells what was fetched.
 void trace_tell(struct trace *t);

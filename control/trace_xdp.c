@@ -56,8 +56,7 @@ static void fetch(struct trace *t)
 {
 	struct own *o = t->own;
 
-	if (o->events)
-		ring_buffer__consume(o->events);
+	ring_buffer__consume(o->events);
 }
 
 // It is readable until it is read: asked again only then.

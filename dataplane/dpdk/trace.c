@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,62 +40,92 @@ static void tell_workers(struct lb_dpdk *d, struct trace *t)
 // Nobody reads it.
 static void drop(struct trace *t)
 {
-	if (t->head)
-		munmap(t->head, t->len);
-	if (t->fd >= 0)
-		close(t->fd);
+	munmap(t->head, t->len);
+	close(t->fd);
 	free(t);
 }
 
-// Maps what is whole, of this version, and wanted now.
-static bool map(const struct lb_dpdk *d, struct trace *t)
+// Maps it where it is whole, and of this version.
+static enum lb_trace_refusal map(const struct lb_dpdk *d, const struct lb_trace_head *found,
+				 struct trace *t)
 {
-	struct lb_trace_head found;
+	struct lb_trace_filter filter = found->filter;
 	struct stat st;
 	void *start;
 
-	if (!file_is_locked(t->fd) || pread(t->fd, &found, sizeof(found), 0) != sizeof(found) ||
-	    found.magic != LB_TRACE_MAGIC || found.version != LB_TRACE_VERSION ||
-	    found.ring_n < d->workers_n || fstat(t->fd, &st) ||
-	    (uint64_t)st.st_size != lb_trace_file_bytes(found.ring_n))
-		return false;
+	if (found->version != LB_TRACE_VERSION)
+		return LB_TRACE_REFUSED_VERSION;
+	if (found->ring_n < d->workers_n)
+		return LB_TRACE_REFUSED_RINGS;
+	if (fstat(t->fd, &st) || (uint64_t)st.st_size != lb_trace_file_bytes(found->ring_n))
+		return LB_TRACE_REFUSED_SIZE;
 	start = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
 	if (start == MAP_FAILED)
-		return false;
+		return LB_TRACE_REFUSED_MEMORY;
 	t->head = start;
 	t->len = (size_t)st.st_size;
-	if (found.filter.snap > LB_TRACE_SNAP_MAX)
-		found.filter.snap = LB_TRACE_SNAP_MAX;
+	if (filter.snap > LB_TRACE_SNAP_MAX)
+		filter.snap = LB_TRACE_SNAP_MAX;
 	for (unsigned int i = 0; i < d->workers_n; i++)
-		t->workers[i] = (struct walk_trace){.filter = found.filter,
+		t->workers[i] = (struct walk_trace){.filter = filter,
 						    .window = &t->head->window,
 						    .ring = lb_trace_ring(t->head, i)};
-	return true;
+	return LB_TRACE_REFUSED_NOT;
 }
 
-// Where there is one.
+// Tells lbd and the log, once: the file is looked at again and again.
+static void refuse(int fd, const struct lb_trace_head *found, enum lb_trace_refusal why)
+{
+	const __u32 word = why;
+
+	if (found->refusal == word)
+		return;
+	say("refuses a trace: %s", lb_trace_refusal_text(word));
+	if (pwrite(fd, &word, sizeof(word), offsetof(struct lb_trace_head, refusal)) < 0)
+		say("cannot tell lbd of it: %s", strerror(errno));
+}
+
+// @fd: becomes the trace's.
+static void begin_with(struct lb_dpdk *d, int fd, const struct lb_trace_head *found)
+{
+	enum lb_trace_refusal why = LB_TRACE_REFUSED_MEMORY;
+	struct trace *t = calloc(1, sizeof(*t));
+
+	if (t) {
+		t->fd = fd;
+		why = map(d, found, t);
+	}
+	if (why == LB_TRACE_REFUSED_NOT) {
+		d->trace = t;
+		tell_workers(d, t);
+		return;
+	}
+	refuse(fd, found, why);
+	close(fd);
+	free(t);
+}
+
+// Is it lbd's, and wanted now?
+static bool is_wanted(int fd, struct lb_trace_head *ret)
+{
+	return file_is_locked(fd) && pread(fd, ret, sizeof(*ret), 0) == sizeof(*ret) &&
+	       ret->magic == LB_TRACE_MAGIC;
+}
+
 static void begin(struct lb_dpdk *d)
 {
+	struct lb_trace_head found;
 	char path[PATH_MAX];
-	struct trace *t;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s" LB_TRACE_FILE_SUFFIX, d->tables_path);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return;
-	t = calloc(1, sizeof(*t));
-	if (!t) {
+	if (is_wanted(fd, &found))
+		begin_with(d, fd, &found);
+	else
 		close(fd);
-		return;
-	}
-	t->fd = fd;
-	if (!map(d, t)) {
-		drop(t);
-		return;
-	}
-	d->trace = t;
-	tell_workers(d, t);
 }
 
 static void settle(struct lb_dpdk *d)

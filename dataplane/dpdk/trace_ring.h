@@ -18,14 +18,27 @@
 
 #define LB_TRACE_FILE_SUFFIX ".trace" // behind the path of the tables
 #define LB_TRACE_MAGIC 0x6563617274ull
-#define LB_TRACE_VERSION 1	       // of all that is here, and of core/trace.h
+#define LB_TRACE_VERSION 2	       // of all that is here, and of core/trace.h
 #define LB_TRACE_RING_BYTES (1u << 18) // a power of two
 #define LB_TRACE_PAGE 4096
 
+// Why lb-dpdk does not copy. Append only.
+enum lb_trace_refusal {
+	LB_TRACE_REFUSED_NOT,
+	LB_TRACE_REFUSED_VERSION,
+	LB_TRACE_REFUSED_RINGS,
+	LB_TRACE_REFUSED_SIZE,
+	LB_TRACE_REFUSED_MEMORY,
+};
+
 struct lb_trace_head {
+	// In every version.
 	__u64 magic;
 	__u32 version;
+	__u32 refusal; // live word: enum lb_trace_refusal
+	// In this one.
 	__u32 ring_n;
+	__u32 pad;
 	struct lb_trace_filter filter; // fixed
 	__u64 window;		       // lb_trace_take()
 	__u32 pid;		       // live word: of the lb-dpdk that copies; 0: none did yet
@@ -43,6 +56,24 @@ struct lb_trace_ring {
 };
 
 _Static_assert(sizeof(struct lb_trace_head) <= LB_TRACE_PAGE, "the head is a page");
+
+// Of lb-dpdk, for a sentence that says that it refuses a trace.
+static inline const char *lb_trace_refusal_text(__u32 refusal)
+{
+	switch (refusal) {
+	case LB_TRACE_REFUSED_VERSION:
+		return "it is of another version than lbd: start it again (`systemctl restart "
+		       "lb-dpdk`)";
+	case LB_TRACE_REFUSED_RINGS:
+		return "it has more workers than lbd counts for: start both again";
+	case LB_TRACE_REFUSED_SIZE:
+		return "the file for the copies is not of the size that its head says";
+	case LB_TRACE_REFUSED_MEMORY:
+		return "it has no memory for it";
+	default:
+		return "its log says why";
+	}
+}
 
 static inline __u64 lb_trace_file_bytes(__u32 ring_n)
 {

@@ -105,6 +105,35 @@ await 20 "nothing is left" is_plain
 await 30 "lb-dpdk goes on" dpdk_is_ready
 forgive
 
+# is_told BYTE VALUE: lb-dpdk finds lbd's file with another word at BYTE.
+is_told()
+{
+	kill -STOP "$DPDK"
+	spawn lb refused "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" trace
+	TRACE=$SPAWNED
+	await 4 "there is a file" test -e "$FILE"
+	/usr/bin/python3 - "$FILE" "$1" "$2" <<-'END'
+		import struct, sys
+		with open(sys.argv[1], "r+b") as f:
+		    f.seek(int(sys.argv[2]))
+		    f.write(struct.pack("I", int(sys.argv[3])))
+	END
+	kill -CONT "$DPDK"
+	wait "$TRACE" && fail "a trace that lb-dpdk refuses succeeds"
+	await 20 "nothing is left" is_plain
+}
+
+say "lb-dpdk is of another version; has more workers than there are rings"
+is_told 8 1
+expect "the client is told" grep -q 'lb-dpdk refuses a trace: it is of another version than lbd' \
+	"$RUN/log/refused"
+expect "so is the log" grep -q 'lb-dpdk: refuses a trace: it is of another version' \
+	"$RUN/log/lb-dpdk"
+is_told 16 0
+expect "the client is told" grep -q 'lb-dpdk refuses a trace: it has more workers' \
+	"$RUN/log/refused"
+forgive
+
 say "another file in its place"
 # Reading changes the time of access where it is not newer than that of change.
 is_read()
