@@ -162,9 +162,12 @@ static void warn_hops(struct lbd *d)
 	if (n)
 		events_set_warning(
 			d->events, "hops",
-			"%zu backend address%s no next hop and get no new connections, "
-			"%s first: no route leads to it, or its neighbour does not answer",
-			n, n == 1 ? " has" : "es have", address_render(&first, text));
+			"%zu backend %s no new connections, %s first: no route leads to it, or "
+			"its neighbour does not answer",
+			n,
+			n == 1 ? "address has no next hop and gets"
+			       : "addresses have no next hop and get",
+			address_render(&first, text));
 	else
 		events_clear_warning(d->events, "hops");
 }
