@@ -179,10 +179,16 @@ static bool parse(int argc, char **argv, struct arguments *ret, int *ret_status)
 			a.config = optarg;
 			break;
 		case 'k':
-			a.action = ACTION_CHECK;
-			break;
 		case 'd':
-			a.action = ACTION_DETACH;
+			// One of them breaks connections: the last does not just win.
+			if (a.action != ACTION_RUN) {
+				fputs("lbd: one of --check and --detach, once; `lbd --help` shows "
+				      "the usage\n",
+				      stderr);
+				*ret_status = EXIT_USAGE;
+				return false;
+			}
+			a.action = option == 'k' ? ACTION_CHECK : ACTION_DETACH;
 			break;
 		case 'v':
 			puts("lbd " LBD_VERSION);
@@ -220,6 +226,8 @@ int main(int argc, char **argv)
 		status = run(s, &e);
 	else if (arguments.action == ACTION_DETACH)
 		status = detach(s, &e);
+	else
+		printf("%s: the settings are valid\n", arguments.config);
 	settings_free(s);
 	return status ? fail(&e, NULL) : EXIT_DONE;
 }

@@ -65,7 +65,17 @@ lbd_run sideways 2>/dev/null || status=$?
 ((status == 2)) || fail "an unknown argument ends with status $status"
 ok "wrong usage: status 2"
 expect "--version" lbd_run --version
-expect "--check" lbd_run --check --config "$RUN/lbd.yaml"
+lbd_run --check --config "$RUN/lbd.yaml" >"$RUN/says"
+expect "--check says what it found" grep -qx "$RUN/lbd.yaml: the settings are valid" "$RUN/says"
+for both in "--check --detach" "--detach --check"; do
+	status=0
+	# shellcheck disable=SC2086 # two words
+	lbd_run $both --config "$RUN/lbd.yaml" 2>"$RUN/says" || status=$?
+	((status == 2)) || fail "$both ends with status $status"
+	[[ $(table_hash meta routes service_index services slots backends hops reverse_index) == \
+		"$tables_before" ]] || fail "$both changes the tables"
+	ok "$both: $(cat "$RUN/says")"
+done
 refuse "--check of an unknown key" "^lbd: .*interfacs.*unknown.yaml:[12]" \
 	lbd_run --check --config "$(other unknown 's/^interfaces/interfacs/')"
 refuse_start "no settings" "^lbd: .*/nowhere.yaml" lbd_run --config /nowhere.yaml

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/version.h"
 #include "tools/lb-decap/decap.h"
 
 enum verb { VERB_RUN, VERB_STATUS, VERB_DETACH };
@@ -34,7 +35,7 @@ static const char usage[] =
 	"  --json           as JSON\n"
 	"  --detach         take the program away\n"
 	"  --bpffs-dir DIR  where the program is pinned (/sys/fs/bpf/lb-decap)\n"
-	"  --help\n";
+	"  --version, --help\n";
 
 static int fail(const struct err *e)
 {
@@ -142,6 +143,7 @@ int main(int argc, char **argv)
 		{"status", no_argument, NULL, 's'},
 		{"detach", no_argument, NULL, 'd'},
 		{"bpffs-dir", required_argument, NULL, 'b'},
+		{"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -155,10 +157,14 @@ int main(int argc, char **argv)
 			o.interface = optarg;
 		else if (option == 'b')
 			o.bpffs_dir = optarg;
+		else if ((option == 's' || option == 'd') && verb != VERB_RUN)
+			return fail_usage("", "one of --status and --detach, once");
 		else if (option == 's')
 			verb = VERB_STATUS;
 		else if (option == 'd')
 			verb = VERB_DETACH;
+		else if (option == 'v')
+			return puts("lb-decap " LBD_VERSION) < 0;
 		else if (option == 'f' && add_balancers(&o, optarg, &e))
 			return fail(&e);
 		else if (option == 'g' && set_gue_port(&o, optarg, &e))

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/version.h"
 #include "tools/lb-pktgen/pktgen.h"
 
 #define SECONDS_DEFAULT 10
@@ -35,7 +36,7 @@ static const char usage[] =
 	"  --seconds N        stop after so long (10, unless --packets says when)\n"
 	"  --sink IF          count and drop there what arrives; the same interface will do\n"
 	"  --json             the totals as JSON, and nothing else\n"
-	"  --help\n";
+	"  --version, --help\n";
 
 static int parse_number(const char *name, const char *text, uint64_t least, uint64_t most,
 			uint64_t *ret, struct err *e)
@@ -116,6 +117,7 @@ enum option_id {
 	OPTION_SECONDS,
 	OPTION_SINK,
 	OPTION_JSON,
+	OPTION_VERSION,
 	OPTION_HELP,
 };
 
@@ -135,6 +137,7 @@ static const struct option long_options[] = {
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"sink", required_argument, NULL, OPTION_SINK},
 	{"json", no_argument, NULL, OPTION_JSON},
+	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{0},
 };
@@ -176,6 +179,7 @@ static int parse_option(struct options *o, enum option_id id, const char *name, 
 		return parse_number(name, text, 1, UINT64_MAX, &o->packets, e);
 	case OPTION_SECONDS:
 		return parse_number(name, text, 1, 1000000000, &o->seconds, e);
+	case OPTION_VERSION:
 	case OPTION_HELP:
 		break;
 	}
@@ -207,6 +211,8 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", long_options, &index)) != -1) {
 		if (option == '?')
 			return fail_usage("", "wrong option");
+		if (option == OPTION_VERSION)
+			return puts("lb-pktgen " LBD_VERSION) < 0;
 		if (option == OPTION_HELP)
 			return fputs(usage, stdout) < 0;
 		if (parse_option(&o, option, long_options[index].name, optarg, &e))
