@@ -56,6 +56,21 @@ END2
 
 # ---- before there are services ----
 
+# says PATTERN WORD...: the one line of a table without rows, and status 0.
+says()
+{
+	exits 0 "${@:2}"
+	[[ $(<"$RUN/out") =~ $1 && $(wc -l <"$RUN/out") == 1 ]] ||
+		fail "lbctl ${*:2}: says $(cat "$RUN/out")"
+}
+says "^no services; .lbctl apply" service list
+says "^no backends" backend list
+says "^no services" stats
+says "^no generations are kept" history
+says "^nothing was dropped" drops
+exits 0 --version
+expect "as lbctl version" diff "$RUN/out" <(lbctl version)
+
 answers 503 GET /healthz
 answers 200 GET /v1/config
 grep -iq '^etag: "0"' "$RUN/head" || fail "no ETag: $(cat "$RUN/head")"

@@ -80,6 +80,7 @@ static void set_global(struct lbctl *l, const char *name, const char *value)
 		l->socket = value;
 	l->is_json |= !strcmp(name, "json");
 	l->wants_help |= !strcmp(name, "help");
+	l->wants_version |= !strcmp(name, "version");
 }
 
 // Reads the option at argv[*i], and its value, which may be the next word.

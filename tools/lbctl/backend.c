@@ -71,7 +71,7 @@ int show_backends(const json_t *list, bool with_service)
 		note_of(b, note, sizeof(note));
 		show_table_add(t, with_service ? cells : cells + 1);
 	}
-	return show_table_print(t);
+	return show_table_print(t, "no backends");
 }
 
 int command_backend_list(const struct lbctl *l, const struct args *a)

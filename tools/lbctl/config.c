@@ -120,7 +120,7 @@ int command_history(const struct lbctl *l, const struct args *a)
 						json_text(item, "time"), cause});
 	}
 	json_decref(answer);
-	return show_table_print(t);
+	return show_table_print(t, "no generations are kept: nothing was applied yet");
 }
 
 int command_rollback(const struct lbctl *l, const struct args *a)

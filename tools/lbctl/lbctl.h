@@ -37,6 +37,7 @@ struct lbctl {
 	const char *socket;
 	bool is_json;
 	bool wants_help;
+	bool wants_version;
 };
 
 // ---- commands ----
@@ -153,7 +154,8 @@ struct column {
 struct libscols_table *show_table_new(const struct column *columns, size_t columns_n);
 // @cells: one a column; NULL cells are empty.
 void show_table_add(struct libscols_table *t, const char *const *cells);
-int show_table_print(struct libscols_table *t); // and frees it: EXIT_DONE
+// And frees it: EXIT_DONE. @none: the line that stands for a table without rows.
+int show_table_print(struct libscols_table *t, const char *none);
 
 // Into @buf of SHOW_MAX bytes; each returns @buf.
 #define SHOW_MAX 48

@@ -28,6 +28,7 @@ const struct option global_options[] = {
 	{"socket", "PATH", "where lbd listens; else LBCTL_SOCKET, else " SOCKET_DEFAULT},
 	{"json", NULL, "print one JSON document"},
 	{"help", NULL, "this help"},
+	{"version", NULL, "as the command of this name"},
 	{0},
 };
 
@@ -252,6 +253,7 @@ int main(int argc, char **argv)
 {
 	const char *socket = getenv("LBCTL_SOCKET");
 	struct lbctl l = {.socket = socket && *socket ? socket : SOCKET_DEFAULT};
+	static char *version[] = {"version"};
 	const struct command *c;
 	struct args a = {0};
 	int at = 0, name_n = 0, status;
@@ -264,6 +266,11 @@ int main(int argc, char **argv)
 		return status;
 	argc -= at;
 	argv += at;
+	if (!argc && l.wants_version) {
+		l.wants_version = false;
+		argv = version;
+		argc = 1;
+	}
 	if (!argc) {
 		if (!l.wants_help)
 			return fail(EXIT_USAGE, "needs a command; `lbctl help` shows them");
@@ -281,6 +288,8 @@ int main(int argc, char **argv)
 		return status;
 	if (l.wants_help)
 		return print_help(c);
+	if (l.wants_version)
+		return fail(EXIT_USAGE, "--version stands alone; `lbctl version` says the same");
 	curl_global_init(CURL_GLOBAL_NOTHING);
 	status = c->run(&l, &a);
 	curl_global_cleanup();

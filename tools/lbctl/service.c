@@ -75,7 +75,7 @@ int command_service_list(const struct lbctl *l, const struct args *a)
 						   json_text(config, "mode"), serving});
 	}
 	json_decref(answer);
-	return show_table_print(t);
+	return show_table_print(t, "no services; `lbctl apply` and `lbctl service add` make some");
 }
 
 static void print_facts(const json_t *service)

@@ -143,12 +143,16 @@ static void wrap_last(struct libscols_table *t)
 	}
 }
 
-int show_table_print(struct libscols_table *t)
+int show_table_print(struct libscols_table *t, const char *none)
 {
 	if (!t)
 		return fail(EXIT_REFUSED, "no memory");
-	wrap_last(t);
-	scols_print_table(t);
+	if (scols_table_is_empty(t)) {
+		printf("%s\n", none);
+	} else {
+		wrap_last(t);
+		scols_print_table(t);
+	}
 	scols_unref_table(t);
 	return EXIT_DONE;
 }

@@ -122,7 +122,7 @@ static int print_stats(const json_t *now, const json_t *before, bool is_all)
 				seconds);
 		}
 	}
-	return show_table_print(t);
+	return show_table_print(t, "no services");
 }
 
 int command_stats(const struct lbctl *l, const struct args *a)
@@ -147,7 +147,7 @@ static int print_drops(const json_t *now, const json_t *before, bool is_all)
 	struct libscols_table *t = show_table_new(before ? with_rate : columns, before ? 5 : 4);
 	double seconds = seconds_between(now, before);
 	json_t *item;
-	size_t i, shown_n = 0;
+	size_t i;
 
 	json_array_foreach (json_object_get(now, "reasons"), i, item) {
 		const char *reason = json_text(item, "reason"),
@@ -159,7 +159,6 @@ static int print_drops(const json_t *now, const json_t *before, bool is_all)
 
 		if (!packets && !is_all)
 			continue;
-		shown_n++;
 		show_whole((int64_t)packets, count);
 		show_rate((packets - json_number(old, "packets")) / seconds, rate);
 		if (before)
@@ -167,11 +166,7 @@ static int print_drops(const json_t *now, const json_t *before, bool is_all)
 		else
 			show_table_add(t, (const char *[]){reason, verdict, count, meaning});
 	}
-	if (shown_n)
-		return show_table_print(t);
-	scols_unref_table(t);
-	printf("nothing was dropped\n");
-	return EXIT_DONE;
+	return show_table_print(t, "nothing was dropped");
 }
 
 int command_drops(const struct lbctl *l, const struct args *a)
