@@ -9,6 +9,7 @@
 #include "control/api/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,11 +28,14 @@
 #define TIMEOUT_S 20 // of a read or a write that makes no progress
 #define HEADERS_MAX (64 << 10)
 #define BACKLOG 128
+#define PAUSE_S 1 // of a listener, until it looks again whether there is room
 
 struct listener {
 	struct api *api;
 	bool is_public;
 	struct evhttp *http;
+	struct evconnlistener *socket;
+	struct event *pause; // its end
 };
 
 struct api {
@@ -168,18 +173,74 @@ static void take_request(struct evhttp_request *http, void *arg)
 	evhttp_clear_headers(&r.query);
 }
 
+// ---- no more connections than there is room for ----
+
+// What clients open must not take the descriptors of checks, of netlink and of each other's
+// listener: the public one stops at three quarters of all, the unix socket at seven eighths. A new
+// descriptor has the lowest free number, which says how many there are.
+static bool is_crowded(const struct listener *l)
+{
+	struct rlimit limit;
+	int fd = fcntl(evconnlistener_get_fd(l->socket), F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return true;
+	close(fd);
+	return !getrlimit(RLIMIT_NOFILE, &limit) &&
+	       (rlim_t)fd >= limit.rlim_cur / 8 * (l->is_public ? 6 : 7);
+}
+
+static void wait_for_room(struct listener *l)
+{
+	const struct timeval pause = {.tv_sec = PAUSE_S};
+
+	evconnlistener_disable(l->socket);
+	event_add(l->pause, &pause);
+	events_set_warning(l->api->d->events, l->is_public ? "listen" : "socket",
+			   "%s has more connections than there is room for: new ones wait; "
+			   "`ss -%cp` shows whose they are",
+			   l->is_public ? l->api->d->settings->listen : l->api->socket_path,
+			   l->is_public ? 't' : 'x');
+}
+
+static void on_pause_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	if (is_crowded(l)) {
+		wait_for_room(l);
+		return;
+	}
+	events_clear_warning(l->api->d->events, l->is_public ? "listen" : "socket");
+	evconnlistener_enable(l->socket);
+}
+
+static struct bufferevent *on_connection(struct event_base *base, void *arg)
+{
+	struct listener *l = arg;
+
+	if (is_crowded(l))
+		wait_for_room(l);
+	return NULL; // evhttp's own
+}
+
 // ---- listening ----
 
 static int listener_start(struct api *a, struct listener *l, int fd, bool is_public, struct err *e)
 {
+	struct evhttp_bound_socket *bound = NULL;
+
 	l->api = a;
 	l->is_public = is_public;
 	l->http = evhttp_new(a->d->base);
-	if (!l->http || evutil_make_socket_nonblocking(fd) || listen(fd, BACKLOG) ||
-	    evhttp_accept_socket(l->http, fd)) {
+	l->pause = evtimer_new(a->d->base, on_pause_end, l);
+	if (!l->http || !l->pause || evutil_make_socket_nonblocking(fd) || listen(fd, BACKLOG) ||
+	    !(bound = evhttp_accept_socket_with_handle(l->http, fd))) {
 		close(fd);
 		return err_set(e, -ENOMEM, "the API cannot listen: %s", strerror(errno));
 	}
+	l->socket = evhttp_bound_socket_get_listener(bound);
+	evhttp_set_bevcb(l->http, on_connection, l);
 	evhttp_set_timeout(l->http, TIMEOUT_S);
 	evhttp_set_max_headers_size(l->http, HEADERS_MAX);
 	// Beyond this evhttp itself answers 413, unread and in HTML; below it read_body() does.
@@ -325,14 +386,20 @@ int api_start(struct lbd *d, struct api **ret, struct err *e)
 	return 0;
 }
 
+static void listener_stop(struct listener *l)
+{
+	if (l->pause)
+		event_free(l->pause);
+	if (l->http)
+		evhttp_free(l->http);
+}
+
 void api_stop(struct api *a)
 {
 	if (!a)
 		return;
-	if (a->all.http)
-		evhttp_free(a->all.http);
-	if (a->public.http)
-		evhttp_free(a->public.http);
+	listener_stop(&a->all);
+	listener_stop(&a->public);
 	if (a->socket_path[0])
 		unlink(a->socket_path);
 	event_streams_free(a->streams);
