@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The balancer in a machine, where lb-dpdk has its two virtio NICs, with two workers and so two
-# queues each. Sourced by dpdk_nat.sh and dpdk_ipip.sh after lib.sh's vm_isolate; MODE is set.
+# queues each. Sourced by dpdk_nat.sh, dpdk_l2.sh, dpdk_ipip.sh and dpdk_gue.sh
+# after lib.sh's vm_isolate; MODE is set.
 #
 # The NICs are bound to uio_pci_generic: Debian's cloud kernels have no VFIO without an IOMMU.
 # Physical addresses come from huge pages. Clients and backends are namespaces of this host.
@@ -178,7 +179,7 @@ assert_queues()
 dpdk_machine()
 {
 	local i
-	[[ $MODE != ipip ]] || LBD_SETTINGS='source: {ipv4: 10.9.0.0/24, ipv6: "fd00:9::/64"}'
+	[[ $MODE != @(ipip|gue) ]] || LBD_SETTINGS='source: {ipv4: 10.9.0.0/24, ipv6: "fd00:9::/64"}'
 	LBD_SETTINGS="dataplane: dpdk
 ${LBD_SETTINGS-}"
 	topology_add "$MODE" 3
@@ -186,12 +187,12 @@ ${LBD_SETTINGS-}"
 	for i in 1 2 3; do
 		start_server $i
 		[[ $MODE == nat ]] || vips_add b$i 203.0.113.{10,11} 2001:db8:113::{10,11}
-		[[ $MODE != ipip ]] || decap_start b$i 10.9.0.0/24 fd00:9::/64
+		[[ $MODE != @(ipip|gue) ]] || decap_start b$i 10.9.0.0/24 fd00:9::/64
 	done
 	lbd_configure
 	lbd_start
 	dpdk_start
-	[[ $MODE != ipip ]] || ns_ip lb link set lan mtu 1600
+	[[ $MODE != @(ipip|gue) ]] || ns_ip lb link set lan mtu 1600
 	address_add lb wan 192.0.2.2/24 2001:db8:2::2/64
 	address_add lb lan 10.1.0.2/24 fd00:1::2/64
 	default_route lb 192.0.2.1 2001:db8:2::1
