@@ -42,7 +42,7 @@ crowd()
 {
 	rm -f "$RUN/crowd"
 	spawn lb crowd /usr/bin/python3 -c "
-import select, signal, socket
+import signal, socket
 held = []
 for i in range(400):
     s = socket.socket(socket.$1)

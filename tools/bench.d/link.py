@@ -7,7 +7,6 @@ does no more (`macswap`), or from nobody (`rxonly`: as much as lb-pktgen can sen
 once, and stopped (SIGSTOP) but for the one whose turn it is. Each turn of a mode comes behind one of
 `macswap`, and is compared with that one: a machine may be half as fast a minute later. A figure is
 the median of its turns."""
-import collections
 import json
 import os
 import shutil
@@ -154,22 +153,21 @@ class Bench:
 
     def round(self, taken):
         """A turn of each row into @taken: a mode's with the baseline's in front of it."""
-        for row in ["rxonly", *world.MODES]:
-            if row != "rxonly":
-                taken[BASELINE].append(self.turn(BASELINE))
-            taken[row].append(self.turn(row))
-            if row != "rxonly":
-                taken[f"{row}, beside"].append(taken[row][-1] / taken[BASELINE][-1])
+        taken["rxonly"].append(self.turn("rxonly"))
+        for mode in world.MODES:
+            taken[BASELINE].append(self.turn(BASELINE))
+            taken[mode].append(self.turn(mode))
 
     def measure(self, rounds):
-        taken = collections.defaultdict(list)
+        taken = {row: [] for row in ["rxonly", BASELINE, *world.MODES]}
         for i in range(rounds):
             print(f"link: round {i + 1} of {rounds}", file=sys.stderr, flush=True)
             self.round(taken)
-        rows = {row: {"mpps": statistics.median(taken[row]), "turns": taken[row]}
-                for row in ["rxonly", BASELINE, *world.MODES]}
-        for mode in world.MODES:
-            ratios = taken[f"{mode}, beside"]
+        rows = {row: {"mpps": statistics.median(turns), "turns": turns}
+                for row, turns in taken.items()}
+        for i, mode in enumerate(world.MODES):
+            before = taken[BASELINE][i::len(world.MODES)]
+            ratios = [own / base for own, base in zip(taken[mode], before)]
             rows[mode].update(ratio=statistics.median(ratios), ratios=ratios)
         return rows
 
