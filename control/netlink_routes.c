@@ -364,27 +364,10 @@ void netlink_read_routes(struct netlink *n)
 	netlink_publish_routes(n);
 }
 
-// Whether a gateway is being asked for the first time: its answer, or none, comes here again.
-static bool is_awaited(const struct netlink *n)
-{
-	uint64_t now_ms = clock_now_ms();
-
-	for (size_t i = 0; i < n->routes_n; i++)
-		if (n->route_via[i] && n->route_via[i]->give_up_ms > now_ms)
-			return true;
-	return false;
-}
-
 void netlink_publish_routes(struct netlink *n)
 {
 	struct publisher_route *list = calloc(n->routes_n + 1, sizeof(*list));
 
-	// The first list waits until it is whole: each switch of the tables' halves waits for the
-	// one before.
-	if (!n->has_published && is_awaited(n)) {
-		free(list);
-		return;
-	}
 	if (!list)
 		return netlink_set_stale(n, NETLINK_ROUTES);
 	for (size_t i = 0; i < n->routes_n; i++) {

@@ -188,9 +188,9 @@ int publisher_adopt(struct publisher *p, const struct model *m, uint32_t now_s, 
 	int rc;
 
 	p->now_s = now_s;
-	p->routes_switched_s = now_s - PUBLISH_GRACE_S - 1;
-	if (p->t->meta->generation)
-		p->routes_switched_s = now_s;
+	// Which sets the daemon before this one has just left is not known.
+	for (uint32_t i = 0; i < LB_ROUTE_SETS; i++)
+		p->routes_left_s[i] = p->t->meta->generation ? now_s : now_s - PUBLISH_GRACE_S - 1;
 	p->earliest_deadline_s = now_s + PUBLISH_LEAVE_DEFAULT_S;
 	for (uint32_t row = 1; row < p->t->meta->hop_n; row++)
 		hop_adopt(p, row);

@@ -6,9 +6,9 @@
 // nobody names is retired, and is used again for the same content at any time, or for
 // another after the grace period.
 //
-// Routes are two halves: the one that packets do not read is written, then
-// meta.route_set is switched. Within the grace period after a switch the other half
-// may still be read, so a new list waits here for the next sweep.
+// Routes are a round of sets: the next one is written, then meta.route_set is switched.
+// Where it was left within the grace period it may still be read, so a new list waits
+// here for the next sweep; netlink's pace leaves that to dataplanes that stand still.
 #include "control/publish_rows.h"
 
 #include <errno.h>
@@ -204,29 +204,31 @@ void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 
 // ---- routes ----
 
-static void set_route4(struct lb_route_set *set, const struct publisher_route *r, uint32_t hop)
+static void set_route4(struct lb_route_set *set, const struct publisher_route *r, uint32_t kind,
+		       uint32_t hop)
 {
 	set->route4[set->route4_n++] = (struct lb_route4){
 		.prefix = r->prefix.address.words[3],
 		.mask = prefix_mask(&r->prefix).words[3],
-		.kind = r->kind,
+		.kind = kind,
 		.hop = hop,
 	};
 }
 
-static void set_route6(struct lb_route_set *set, const struct publisher_route *r, uint32_t hop)
+static void set_route6(struct lb_route_set *set, const struct publisher_route *r, uint32_t kind,
+		       uint32_t hop)
 {
 	set->route6[set->route6_n++] = (struct lb_route6){
 		.prefix = r->prefix.address,
 		.mask = prefix_mask(&r->prefix),
-		.kind = r->kind,
+		.kind = kind,
 		.hop = hop,
 	};
 }
 
 void routes_count(struct publisher *p, int by)
 {
-	const struct lb_route_set *set = &p->t->routes->sets[p->t->meta->route_set & 1];
+	const struct lb_route_set *set = &p->t->routes->sets[p->t->meta->route_set % LB_ROUTE_SETS];
 
 	for (uint32_t i = 0; i < set->route4_n; i++)
 		by > 0 ? hop_ref(p, set->route4[i].hop) : hop_put(p, set->route4[i].hop);
@@ -242,32 +244,34 @@ static void build_routes(struct publisher *p, struct lb_route_set *ret)
 	for (size_t i = 0; i < p->pending_routes_n; i++) {
 		const struct publisher_route *r = &p->pending_routes[i];
 		bool is_ipv4 = address_is_ipv4(&r->prefix.address);
-		uint32_t hop;
+		uint32_t kind = r->kind, hop = 0;
 
 		if ((is_ipv4 ? ret->route4_n : ret->route6_n) == LB_ROUTE_MAX)
 			continue;
-		hop = r->kind == LB_ROUTE_HOP ? hop_get(p, &r->hop) : 0;
+		if (kind == LB_ROUTE_HOP && !(hop = hop_get(p, &r->hop)))
+			kind = LB_ROUTE_LOOKUP; // no row is free
 		if (is_ipv4)
-			set_route4(ret, r, hop);
+			set_route4(ret, r, kind, hop);
 		else
-			set_route6(ret, r, hop);
+			set_route6(ret, r, kind, hop);
 	}
 }
 
 void routes_flush(struct publisher *p)
 {
-	uint32_t old = p->t->meta->route_set & 1;
+	uint32_t old = p->t->meta->route_set % LB_ROUTE_SETS;
+	uint32_t next = (old + 1) % LB_ROUTE_SETS;
 	struct lb_route_set *sets = p->t->routes->sets;
 	struct lb_route_set set;
 
-	if (!p->pending_routes || !publish_is_past_grace(p, p->routes_switched_s))
+	if (!p->pending_routes || !publish_is_past_grace(p, p->routes_left_s[next]))
 		return;
 	build_routes(p, &set);
 	if (memcmp(&set, &sets[old], sizeof(set))) {
-		publish_store_bytes(p, &sets[!old], &set, sizeof(set));
+		publish_store_bytes(p, &sets[next], &set, sizeof(set));
 		routes_count(p, -1);
-		publish_store_32(p, &p->t->meta->route_set, !old);
-		p->routes_switched_s = p->now_s;
+		publish_store_32(p, &p->t->meta->route_set, next);
+		p->routes_left_s[old] = p->now_s;
 	} else {
 		routes_count(p, -1); // what build_routes() counted a second time
 	}

@@ -125,7 +125,7 @@ struct publisher {
 	uint32_t held; // publisher_hold() calls open
 	uint32_t lookups_n, leaving_n, retired_backends_n, retired_services_n, retired_hops_n;
 	uint32_t earliest_deadline_s;
-	uint32_t routes_switched_s;
+	uint32_t routes_left_s[LB_ROUTE_SETS];	// when packets were sent on to the next one
 	struct publisher_route *pending_routes; // owned; wait for the grace period
 	size_t pending_routes_n;
 	struct pub_sweep sweep;

@@ -82,7 +82,7 @@ static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
 
 static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *env)
 {
-	return &lb_routes_row.sets[*(volatile __u32 *)&lb_meta_row.route_set & 1];
+	return &lb_routes_row.sets[*(volatile __u32 *)&lb_meta_row.route_set & (LB_ROUTE_SETS - 1)];
 }
 
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,

@@ -39,7 +39,7 @@ struct lb_route_query {
 
 // Rows:
 // const struct lb_meta *lb_meta(struct lb_env *);                     never NULL
-// const struct lb_route_set *lb_route_set(struct lb_env *);           the half in use; never NULL
+// const struct lb_route_set *lb_route_set(struct lb_env *);           the one in use; never NULL
 // const struct lb_index_line *lb_service_index_line(struct lb_env *, __u32 i);
 // const struct lb_index_line *lb_reverse_index_line(struct lb_env *, __u32 i);
 // const struct lb_service *lb_service_row(struct lb_env *, __u32 i);

@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 2
+#define LB_LAYOUT_VERSION 3
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.
@@ -93,7 +93,7 @@ struct lb_meta {
 	// The first line is full here.
 	__u64 flow_keys[LB_FLOW_KEYS]; // expanded from hash_key
 	__u64 generation;	       // live word: the model's generation that the tables show
-	__u32 route_set;	       // live word: 0 or 1, the half of `routes` in use
+	__u32 route_set;	       // live word: which of routes.sets is in use
 	__u32 fragment_mask;	       // lines in `fragments` - 1
 	__u32 rates[LB_RATE_MAX]; // live words, by enum lb_rate: packets a CPU and second; 0: any
 				  // number
@@ -109,10 +109,11 @@ struct lb_meta {
 // ---- routes: one row. Written by lbd, read by the replies of nat. ----
 //
 // A mirror of the kernel's routes, longest prefix first; the first match holds.
-// No match: LB_ROUTE_LOOKUP. lbd writes the half that meta.route_set does not
-// name, then switches; and not again before the grace period.
+// No match: LB_ROUTE_LOOKUP. lbd writes the set after the one that meta.route_set
+// names, then switches; a set that packets may still be reading is not written.
 
 #define LB_ROUTE_MAX 32
+#define LB_ROUTE_SETS 16 // a power of two; five changes a second come round after the grace period
 
 enum lb_route_kind {
 	LB_ROUTE_LOOKUP, // ask the driver (bpf_fib_lookup, rte_fib)
@@ -144,7 +145,7 @@ struct lb_route_set {
 };
 
 struct lb_routes {
-	struct lb_route_set sets[2];
+	struct lb_route_set sets[LB_ROUTE_SETS];
 };
 
 // ---- the two indexes: hash tables of lines, two entries a line ----

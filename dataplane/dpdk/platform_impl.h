@@ -72,7 +72,8 @@ static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
 
 static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *env)
 {
-	return &env->tables.routes->sets[*(volatile __u32 *)&env->tables.meta->route_set & 1];
+	return &env->tables.routes->sets[*(volatile __u32 *)&env->tables.meta->route_set &
+					 (LB_ROUTE_SETS - 1)];
 }
 
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,

@@ -39,7 +39,7 @@ static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
 
 static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *env)
 {
-	return &env->tables->routes->sets[env->tables->meta->route_set & 1];
+	return &env->tables->routes->sets[env->tables->meta->route_set & (LB_ROUTE_SETS - 1)];
 }
 
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,

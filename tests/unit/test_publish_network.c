@@ -89,46 +89,89 @@ static void a_new_row_takes_the_hop_of_its_address(void **state)
 	assert_int_equal(bed_slots(b, bed_backend(b, "far", "10.0.0.1")), 11);
 }
 
-static void routes_are_switched_not_before_the_grace_period(void **state)
+// What packets read now.
+static uint32_t interface_of_default_route(const struct bed *b)
+{
+	const struct lb_route_set *set = &b->t->rows.routes->sets[b->t->rows.meta->route_set];
+
+	assert_int_equal(set->route4_n, 1);
+	return b->t->rows.hops[set->route4[0].hop].link.ifindex;
+}
+
+static void set_default_route(struct bed *b, uint32_t ifindex, uint32_t now_s)
+{
+	const struct publisher_route r = {.prefix = {.address = bed_address("0.0.0.0")},
+					  .kind = LB_ROUTE_HOP,
+					  .hop = {.ifindex = ifindex, .mtu = 1500}};
+
+	publisher_set_routes(b->p, &r, 1, now_s);
+}
+
+// A gateway that comes and goes: packets go the last way at once, and no set is written while
+// packets may still be reading it.
+static void routes_are_switched_at_once_while_sets_are_free(void **state)
 {
 	struct bed *b = *state;
-	struct publisher_route r = {.prefix = {.address = bed_address("0.0.0.0")},
-				    .kind = LB_ROUTE_HOP,
-				    .hop = {.ifindex = 3, .mtu = 1500}};
-	const struct lb_routes *routes = b->t->rows.routes;
 
-	publisher_set_routes(b->p, &r, 1, b->now_s);
-	assert_int_equal(b->t->rows.meta->route_set, 1);
-	assert_int_equal(routes->sets[1].route4_n, 1);
-	assert_int_equal(b->t->rows.hops[routes->sets[1].route4[0].hop].link.ifindex, 3);
-	r.hop.ifindex = 4;
-	publisher_set_routes(b->p, &r, 1, b->now_s + 1);
-	assert_int_equal(b->t->rows.meta->route_set, 1);
+	for (uint32_t i = 1; i < LB_ROUTE_SETS; i++) {
+		set_default_route(b, i + 1, b->now_s);
+		assert_int_equal(interface_of_default_route(b), i + 1);
+	}
+	set_default_route(b, 100, b->now_s + 1);
+	assert_int_equal(interface_of_default_route(b), LB_ROUTE_SETS);
+	publisher_sweep_all(b->p, b->now_s + 2);
+	assert_int_equal(interface_of_default_route(b), LB_ROUTE_SETS);
 	publisher_sweep_all(b->p, b->now_s + 3);
-	assert_int_equal(b->t->rows.meta->route_set, 0);
-	assert_int_equal(b->t->rows.hops[routes->sets[0].route4[0].hop].link.ifindex, 4);
+	assert_int_equal(interface_of_default_route(b), 100);
 	bed_check(b->p);
 }
 
-// A worker of lb-dpdk that stands still may be reading the old half, for longer than any grace
+static void a_route_without_a_row_for_its_hop_is_the_drivers(void **state)
+{
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	const struct lb_route_set *set;
+
+	for (uint32_t i = 0; i < b->t->rows.meta->hop_n; i++) {
+		struct publisher_hop hop = {.ifindex = 1, .mtu = 1500 + i};
+
+		publisher_set_hop(b->p, &a, &hop, b->now_s);
+	}
+	set_default_route(b, 3, b->now_s);
+	set = &b->t->rows.routes->sets[b->t->rows.meta->route_set];
+	assert_int_equal(set->route4_n, 1);
+	assert_int_equal(set->route4[0].kind, LB_ROUTE_LOOKUP);
+}
+
+// The daemon before may have left any of them a moment ago.
+static void a_new_daemon_writes_no_set_before_the_grace_period(void **state)
+{
+	struct bed *b = *state;
+
+	set_default_route(b, 3, b->now_s);
+	bed_restart(b);
+	set_default_route(b, 4, b->now_s + 1);
+	assert_int_equal(interface_of_default_route(b), 3);
+	publisher_sweep_all(b->p, b->now_s + 3);
+	assert_int_equal(interface_of_default_route(b), 4);
+	bed_check(b->p);
+}
+
+// A worker of lb-dpdk that stands still may be reading an old set, for longer than any grace
 // period.
 static void a_dataplane_that_stands_still_is_waited_for(void **state)
 {
 	struct bed *b = *state;
-	struct publisher_route r = {.prefix = {.address = bed_address("0.0.0.0")},
-				    .kind = LB_ROUTE_HOP,
-				    .hop = {.ifindex = 3, .mtu = 1500}};
 
 	publisher_set_quiet(b->p, b->now_s);
-	publisher_set_routes(b->p, &r, 1, b->now_s);
-	assert_int_equal(b->t->rows.meta->route_set, 1);
-	r.hop.ifindex = 4;
-	publisher_set_routes(b->p, &r, 1, b->now_s + 1);
+	for (uint32_t i = 1; i < LB_ROUTE_SETS; i++)
+		set_default_route(b, i + 1, b->now_s);
+	set_default_route(b, 100, b->now_s + 1);
 	publisher_sweep_all(b->p, b->now_s + 100);
-	assert_int_equal(b->t->rows.meta->route_set, 1);
+	assert_int_equal(interface_of_default_route(b), LB_ROUTE_SETS);
 	publisher_set_quiet(b->p, b->now_s + 100);
 	publisher_sweep_all(b->p, b->now_s + 100);
-	assert_int_equal(b->t->rows.meta->route_set, 0);
+	assert_int_equal(interface_of_default_route(b), 100);
 	bed_check(b->p);
 }
 
@@ -140,7 +183,9 @@ int main(void)
 		TEST(nobody_is_refused_before_the_next_hops_are_known),
 		TEST(l2_takes_no_gateway),
 		TEST(a_new_row_takes_the_hop_of_its_address),
-		TEST(routes_are_switched_not_before_the_grace_period),
+		TEST(routes_are_switched_at_once_while_sets_are_free),
+		TEST(a_route_without_a_row_for_its_hop_is_the_drivers),
+		TEST(a_new_daemon_writes_no_set_before_the_grace_period),
 		TEST(a_dataplane_that_stands_still_is_waited_for),
 	};
 

@@ -76,7 +76,7 @@ static void fill_meta(struct world *w)
 	m->state = LB_META_LIVE;
 	for (size_t i = 0; i < LB_FLOW_KEYS; i++)
 		m->flow_keys[i] = random_next(&w->random);
-	m->route_set = random_below(&w->random, 2);
+	m->route_set = random_below(&w->random, LB_ROUTE_SETS);
 	w->has_rates = random_is(&w->random, 40);
 	for (size_t i = 0; i < LB_RATE_N && w->has_rates; i++)
 		m->rates[i] = random_is(&w->random, 50) ? 0 : 1 + random_below(&w->random, 100);
@@ -444,8 +444,8 @@ void world_fill(struct world *w, uint64_t seed, uint32_t now_s, struct lb_tables
 	fill_meta(w);
 	fill_hops(w);
 	fill_clients(w);
-	fill_routes(w, &t->routes->sets[0]);
-	fill_routes(w, &t->routes->sets[1]);
+	for (size_t i = 0; i < LB_ROUTE_SETS; i++)
+		fill_routes(w, &t->routes->sets[i]);
 	fill_vips(w);
 	fill_services(w);
 	fill_flows(w);
