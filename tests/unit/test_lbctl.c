@@ -10,8 +10,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <pty.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define WORDS_MAX 16
 
@@ -188,6 +191,59 @@ static void numbers_are_for_people(void **state)
 	assert_string_equal(show_share(1.0 / 3, buf), "33.3%");
 }
 
+// What a table with a note of 46 characters looks like where stdout is a terminal of @columns.
+static void print_on_terminal(unsigned short columns, char *buf, size_t buf_len)
+{
+	const struct winsize size = {.ws_row = 25, .ws_col = columns};
+	const struct column names[] = {{"BACKEND"}, {"UNTRACKED", .is_right = true}, {"NOTE"}};
+	const char *rows[][3] = {
+		{"10.1.0.11:8080", "now", ""},
+		{"10.1.0.12:8080", "never", "no answer within 500ms: the checks have failed"}};
+	int main_fd, terminal_fd, stdout_fd = dup(STDOUT_FILENO);
+	struct libscols_table *t;
+	size_t len = 0;
+	ssize_t n;
+
+	assert_int_equal(openpty(&main_fd, &terminal_fd, NULL, NULL, &size), 0);
+	fflush(stdout);
+	dup2(terminal_fd, STDOUT_FILENO);
+	t = show_table_new(names, 3);
+	for (int i = 0; i < 2; i++)
+		show_table_add(t, rows[i]);
+	show_table_print(t, "none");
+	fflush(stdout);
+	dup2(stdout_fd, STDOUT_FILENO);
+	close(stdout_fd);
+	close(terminal_fd);
+	// It ends with an error: nobody has the terminal open any more.
+	while ((n = read(main_fd, buf + len, buf_len - 1 - len)) > 0)
+		len += (size_t)n;
+	buf[len] = '\0';
+	close(main_fd);
+}
+
+static void a_note_breaks_at_blanks(void **state)
+{
+	char is[1024];
+
+	print_on_terminal(80, is, sizeof(is));
+	assert_string_equal(is, "BACKEND        UNTRACKED NOTE\r\n"
+				"10.1.0.11:8080       now \r\n"
+				"10.1.0.12:8080     never no answer within 500ms: the checks have "
+				"failed\r\n");
+	print_on_terminal(60, is, sizeof(is));
+	assert_string_equal(is, "BACKEND        UNTRACKED NOTE\r\n"
+				"10.1.0.11:8080       now \r\n"
+				"10.1.0.12:8080     never no answer within 500ms: the checks\r\n"
+				"                         have failed\r\n");
+	print_on_terminal(48, is, sizeof(is));
+	assert_string_equal(is, "BACKEND        UNTRACKED\r\n"
+				"10.1.0.11:8080       now\r\n"
+				"10.1.0.12:8080     never\r\n"
+				"        no answer within 500ms: the checks have\r\n"
+				"        failed\r\n");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -197,6 +253,7 @@ int main(void)
 		cmocka_unit_test(globals_come_before_the_command),
 		cmocka_unit_test(the_nearest_is_suggested),
 		cmocka_unit_test(numbers_are_for_people),
+		cmocka_unit_test(a_note_breaks_at_blanks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

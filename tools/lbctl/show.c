@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // How lbctl prints: tables (libsmartcols), numbers, ages, JSON, and the plan of a
-// change. On a terminal the last column wraps at words; in a pipe nothing is cut.
+// change. On a terminal the last column wraps at words, and where it would be too narrow
+// for that, its text is on lines of its own, below each row; in a pipe nothing is cut.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 
 #include "tools/lbctl/lbctl.h"
 
-#define ROOM_MIN 24 // columns; with less than this, the terminal wraps better than we
+#define ROOM_MIN 24 // columns; with less than this, the last one is put below the others
+#define INDENT 8    // of what is put below
 
 int fail(int status, const char *format, ...)
 {
@@ -81,27 +83,33 @@ static size_t cell_width(struct libscols_cell *cell)
 	return text ? strlen(text) : 0;
 }
 
-// What is left for the last column on this terminal; 0: no terminal, or too little to be of use.
-static size_t room_of_last(struct libscols_table *t)
+static size_t columns_of_terminal(void) // 0: it is none
 {
-	size_t columns_n = scols_table_get_ncols(t), used = 0;
 	struct winsize size;
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
-		return 0;
-	for (size_t i = 0; i + 1 < columns_n; i++) {
-		struct libscols_column *column = scols_table_get_column(t, i);
-		size_t width = cell_width(scols_column_get_header(column));
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? 0 : size.ws_col;
+}
 
-		for (size_t j = 0; j < scols_table_get_nlines(t); j++) {
-			size_t cell =
-				cell_width(scols_line_get_cell(scols_table_get_line(t, j), i));
+static size_t column_width(struct libscols_table *t, size_t column)
+{
+	size_t width = cell_width(scols_column_get_header(scols_table_get_column(t, column)));
 
-			width = cell > width ? cell : width;
-		}
-		used += width + 1;
+	for (size_t i = 0; i < scols_table_get_nlines(t); i++) {
+		size_t cell = cell_width(scols_line_get_cell(scols_table_get_line(t, i), column));
+
+		width = cell > width ? cell : width;
 	}
-	return size.ws_col > used + ROOM_MIN ? size.ws_col - used : 0;
+	return width;
+}
+
+// What the columns before the last one take, with the blanks behind them.
+static size_t width_before_last(struct libscols_table *t)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i + 1 < scols_table_get_ncols(t); i++)
+		used += column_width(t, i) + 1;
+	return used;
 }
 
 // Ends lines at blanks, where they would be longer than @room.
@@ -120,39 +128,81 @@ static void wrap(char *text, size_t room)
 	}
 }
 
-// libsmartcols would wrap inside words.
-static void wrap_last(struct libscols_table *t)
+// The last cell of line @i, wrapped. malloc'ed.
+static char *wrapped_last(struct libscols_table *t, size_t i, size_t room)
 {
-	size_t last = scols_table_get_ncols(t) - 1, room = room_of_last(t);
+	const char *text = scols_cell_get_data(
+		scols_line_get_cell(scols_table_get_line(t, i), scols_table_get_ncols(t) - 1));
+	char *wrapped = strdup(text ? text : "");
+
+	if (wrapped)
+		wrap(wrapped, room);
+	return wrapped;
+}
+
+// libsmartcols would wrap inside words.
+static void wrap_last(struct libscols_table *t, size_t room)
+{
+	size_t last = scols_table_get_ncols(t) - 1;
 	struct libscols_column *column = scols_table_get_column(t, last);
 
-	if (!room)
-		return;
 	scols_column_set_flags(column, scols_column_get_flags(column) | SCOLS_FL_WRAP);
 	scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
 	scols_column_set_safechars(column, "\n");
 	for (size_t i = 0; i < scols_table_get_nlines(t); i++) {
-		struct libscols_line *line = scols_table_get_line(t, i);
-		const char *text = scols_cell_get_data(scols_line_get_cell(line, last));
-		char *wrapped = strdup(text ? text : "");
+		char *wrapped = wrapped_last(t, i, room);
 
-		if (!wrapped)
-			return;
-		wrap(wrapped, room);
-		scols_line_refer_data(line, last, wrapped);
+		if (wrapped)
+			scols_line_refer_data(scols_table_get_line(t, i), last, wrapped);
 	}
+}
+
+// The table without its last column, whose text is below each row that has one.
+static void print_last_below(struct libscols_table *t, size_t room)
+{
+	struct libscols_column *last = scols_table_get_column(t, scols_table_get_ncols(t) - 1);
+	char *text = NULL, *row, *rows, *note, *notes;
+
+	scols_column_set_flags(last, scols_column_get_flags(last) | SCOLS_FL_HIDDEN);
+	if (scols_print_table_to_string(t, &text))
+		return;
+	rows = text;
+	puts(strsep(&rows, "\n")); // the header
+	for (size_t i = 0; i < scols_table_get_nlines(t) && (row = strsep(&rows, "\n")); i++) {
+		char *wrapped = notes = wrapped_last(t, i, room);
+
+		puts(row);
+		while (wrapped && *wrapped && (note = strsep(&notes, "\n")))
+			printf("%*s%s\n", INDENT, "", note);
+		free(wrapped);
+	}
+	free(text);
+}
+
+static void print(struct libscols_table *t)
+{
+	size_t width = columns_of_terminal(), used = width_before_last(t);
+	size_t last = scols_table_get_ncols(t) - 1;
+	bool is_text = !(scols_column_get_flags(scols_table_get_column(t, last)) & SCOLS_FL_RIGHT);
+
+	if (is_text && width > INDENT + ROOM_MIN && used + column_width(t, last) > width) {
+		if (width < used + ROOM_MIN) {
+			print_last_below(t, width - INDENT);
+			return;
+		}
+		wrap_last(t, width - used);
+	}
+	scols_print_table(t);
 }
 
 int show_table_print(struct libscols_table *t, const char *none)
 {
 	if (!t)
 		return fail(EXIT_REFUSED, "no memory");
-	if (scols_table_is_empty(t)) {
+	if (scols_table_is_empty(t))
 		printf("%s\n", none);
-	} else {
-		wrap_last(t);
-		scols_print_table(t);
-	}
+	else
+		print(t);
 	scols_unref_table(t);
 	return EXIT_DONE;
 }
