@@ -3,6 +3,7 @@
 // lbctl: the command line of lbd. This file is the table of its commands with their
 // help; each is in the file of its group. What the command line, the help, the
 // completion and the suggestions know, they know from this table.
+#include <ctype.h>
 #include <curl/curl.h>
 #include <locale.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ const struct option global_options[] = {
 	{"socket", "PATH", "where lbd listens; else LBCTL_SOCKET, else " SOCKET_DEFAULT},
 	{"json", NULL, "print one JSON document"},
 	{"help", NULL, "this help"},
-	{"version", NULL, "as the command of this name"},
+	{"version", NULL, "the versions of lbctl and lbd; stands alone"},
 	{0},
 };
 
@@ -91,7 +92,7 @@ const struct command commands[] = {
 	 command_backend_add, {{"weight", "N", "0 to 1000 (default 100)"},
 			       {"state", "STATE", "enabled (default), drain or disabled"},
 			       OPTION_DRY_RUN}},
-	{"backend set", TARGET, 2, 2, "change a backend", TARGET_TEXT,
+	{"backend set", TARGET, 2, 2, "change the weight or the state of a backend", TARGET_TEXT,
 	 command_backend_set, {{"weight", "N", "0 to 1000"},
 			       {"state", "STATE", "enabled, drain or disabled"},
 			       OPTION_DRY_RUN}},
@@ -155,15 +156,24 @@ const struct command commands[] = {
 };
 // clang-format on
 
+#define LEFT_MAX 26 // what is longer has its help on the next line
+
+static void print_option(const struct option *o)
+{
+	char left[64];
+	int left_n = snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "",
+			      o->value ? o->value : "");
+
+	if (left_n > LEFT_MAX)
+		printf("  %s\n  %-*s %s\n", left, LEFT_MAX, "", o->help);
+	else
+		printf("  %-*s %s\n", LEFT_MAX, left, o->help);
+}
+
 static void print_options(const struct option *options)
 {
-	for (const struct option *o = options; o->name; o++) {
-		char left[64];
-
-		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "",
-			 o->value ? o->value : "");
-		printf("  %-26s %s\n", left, o->help);
-	}
+	for (const struct option *o = options; o->name; o++)
+		print_option(o);
 }
 
 static void print_overview(void)
@@ -182,13 +192,18 @@ static void print_overview(void)
 
 static int print_help(const struct command *c)
 {
-	printf("Usage: lbctl %s%s%s%s\n\n%s.\n", c->name, *c->words ? " " : "", c->words,
-	       c->options[0].name ? " [OPTIONS]" : "", c->summary ? c->summary : "");
+	const char *summary = c->summary ? c->summary : "";
+
+	printf("Usage: lbctl %s%s%s%s\n\n%c%s.\n", c->name, *c->words ? " " : "", c->words,
+	       c->options[0].name ? " [OPTIONS]" : "", toupper(*summary), summary + !!*summary);
 	if (c->text)
 		printf("\n%s", c->text);
 	printf("\nOptions:\n");
 	print_options(c->options);
-	print_options(global_options);
+	for (const struct option *o = global_options; o->name; o++) {
+		if (strcmp(o->name, "version") != 0) // stands alone
+			print_option(o);
+	}
 	return EXIT_DONE;
 }
 
