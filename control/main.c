@@ -173,7 +173,8 @@ static bool parse(int argc, char **argv, struct arguments *ret, int *ret_status)
 	int option;
 
 	*ret_status = EXIT_DONE;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	for (int at = 1; (option = getopt_long(argc, argv, "+:", options, NULL)) != -1;
+	     at = optind) {
 		switch (option) {
 		case 'c':
 			a.config = optarg;
@@ -197,6 +198,9 @@ static bool parse(int argc, char **argv, struct arguments *ret, int *ret_status)
 			fputs(usage, stdout);
 			return false;
 		default:
+			fprintf(stderr, "lbd: %s %s; `lbd --help` shows the usage\n", argv[at],
+				option == ':' ? "needs a value"
+					      : "is no option, or takes no value");
 			*ret_status = EXIT_USAGE;
 			return false;
 		}

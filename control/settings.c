@@ -320,14 +320,35 @@ int settings_decode(const char *text, size_t text_len, struct settings **ret, st
 	return r;
 }
 
+// What to do about a file that could not be read.
+static const char *mend_of(int code)
+{
+	switch (code) {
+	case -ENOENT:
+	case -ENOTDIR:
+		return "the host's settings belong there, `interfaces: [eth0]` at least; --config "
+		       "names another file";
+	case -EACCES:
+	case -EPERM:
+		return "run lbd as root, or let it read the file";
+	case -EINVAL:
+	case -E2BIG:
+		return "--config names the file of the host's settings";
+	default:
+		return NULL;
+	}
+}
+
 int settings_load(const char *path, struct settings **ret, struct err *e)
 {
+	struct err why = {};
 	size_t text_len;
 	char *text;
-	int r = file_read(path, FILE_MAX_BYTES, &text, &text_len, e);
+	int r = file_read(path, FILE_MAX_BYTES, &text, &text_len, &why);
 
 	if (r < 0)
-		return r;
+		return mend_of(r) ? err_set(e, r, "%s; %s", why.text, mend_of(r))
+				  : err_set(e, r, "%s", why.text);
 	r = settings_decode(text, text_len, ret, e);
 	free(text);
 	return r;

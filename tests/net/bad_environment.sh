@@ -58,8 +58,10 @@ refuse_start()
 
 say "the command line and the settings"
 status=0
-lbd_run --nonsense 2>/dev/null || status=$?
+lbd_run --nonsense 2>"$RUN/says" || status=$?
 ((status == 2)) || fail "an unknown option ends with status $status"
+[[ $(<"$RUN/says") == "lbd: --nonsense "*"\`lbd --help\` shows the usage" ]] ||
+	fail "an unknown option: it says $(<"$RUN/says")"
 status=0
 lbd_run sideways 2>/dev/null || status=$?
 ((status == 2)) || fail "an unknown argument ends with status $status"

@@ -140,9 +140,12 @@ static void files(void **state)
 	snprintf(path, sizeof(path), "%s/lbd.yaml", dir);
 	assert_int_equal(settings_load(path, &s, &e), -ENOENT);
 	assert_string_equal(err_render(&e, "lbd.yaml", is, sizeof(is)),
-			    "lbd.yaml: cannot be read: No such file or directory");
+			    "lbd.yaml: cannot be read: No such file or directory; the host's "
+			    "settings belong there, `interfaces: [eth0]` at least; --config names "
+			    "another file");
 	assert_int_equal(settings_load(dir, &s, &e), -EINVAL);
-	assert_string_equal(e.text, "is no regular file");
+	assert_string_equal(e.text, "is no regular file; --config names the file of the host's "
+				    "settings");
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(settings_load(path, &s, &e), -EINVAL);
 	unlink(path);
