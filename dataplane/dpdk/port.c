@@ -24,6 +24,8 @@
 #define MBUFS_SPARE 4096
 #define RSS_KEY_MAX 64
 
+_Static_assert(RTE_MBUF_DEFAULT_DATAROOM >= WALK_CONTIGUOUS_MAX, "the walk has no room to gather");
+
 // ---- queues ----
 
 static uint16_t min3(unsigned int a, unsigned int b, unsigned int c)

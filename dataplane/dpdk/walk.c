@@ -24,7 +24,7 @@
 // So much of a frame lies in its first segment, where there is as much: all that the core reads;
 // and where it is answered, all that an answer quotes.
 #define CONTIGUOUS_BYTES LB_PARSE_BYTES_MAX
-#define CONTIGUOUS_ANSWERED_BYTES 1280
+#define CONTIGUOUS_ANSWERED_BYTES WALK_CONTIGUOUS_MAX
 
 // A packet on its way.
 struct lane {

@@ -12,6 +12,7 @@
 #include "trace_ring.h"
 
 #define WALK_BURST_MAX 32
+#define WALK_CONTIGUOUS_MAX 1280
 
 struct walk {
 	// Filled by the owner: lb_env_init(), route, routes; and now_s before each burst.
@@ -31,7 +32,8 @@ struct walk_result {
 
 // Takes @n (at most WALK_BURST_MAX) packets through the walk, stage by stage. They belong to it:
 // those in *ret are the caller's again, the others are freed. An mbuf may have several segments;
-// its first one must be writable, and not shared.
+// its first one must be writable, not shared, and have room for WALK_CONTIGUOUS_MAX bytes of the
+// frame, for in it is gathered what is read; with less room a packet reads as one that is cut.
 void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct walk_result *ret);
 
 // The same, one packet after the other: what the stages are compared with (tools/bench dpdk).

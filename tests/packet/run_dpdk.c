@@ -192,11 +192,15 @@ static void whole_stop(void)
 	stop(&whole);
 }
 
+void run_dpdk_walk(struct rte_mbuf *m, const struct case_facts *facts, uint32_t cpu,
+		   struct run_result *ret)
+{
+	run(&whole, &m, 1, facts, cpu, ret);
+}
+
 static void whole_run(const struct case_facts *facts, uint32_t cpu, struct run_result *ret)
 {
-	struct rte_mbuf *m = run_dpdk_make(facts->in, facts->in_len);
-
-	run(&whole, &m, 1, facts, cpu, ret);
+	run_dpdk_walk(run_dpdk_make(facts->in, facts->in_len), facts, cpu, ret);
 }
 
 static const char *segments_start(const struct lb_meta *meta, uint32_t now_s,

@@ -21,3 +21,6 @@ void run_dpdk_stop_eal(void);
 struct rte_mbuf *run_dpdk_make(const uint8_t *frame, size_t len);
 // What came out: its bytes.
 void run_dpdk_read(struct rte_mbuf *m, struct run_result *ret);
+// What `run_dpdk`, which was started, makes of @m. It is freed.
+void run_dpdk_walk(struct rte_mbuf *m, const struct case_facts *facts, uint32_t cpu,
+		   struct run_result *ret);

@@ -106,8 +106,8 @@ static void stay_on_cpu(void)
 int main(int argc, char **argv)
 {
 	static const struct run_executor *const executors[] = {
-		&run_reference, &run_native,	    &run_xdp,	      &run_xdp_traced,
-		&run_dpdk,	&run_dpdk_segments, &run_dpdk_traced, &run_dpdk_worker};
+		&run_reference, &run_native,	  &run_xdp,	   &run_xdp_traced,
+		&run_dpdk,	&run_dpdk_traced, &run_dpdk_worker};
 	const size_t executors_n = sizeof(executors) / sizeof(executors[0]);
 	struct CMUnitTest *tests;
 	struct lb_meta meta;
