@@ -2,13 +2,14 @@
 //
 // /metrics: Prometheus text format 0.0.4. Names start with sluice_, base units,
 // _total for counters. A series keeps its labels: reason, service, backend.
-// The text is written into one buffer, a family after the other.
-#include "control/api/request.h"
+// A family's series are together: each family has a part of the answer (walk.h).
+#include "control/api/walk.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "control/reasons.h"
 
@@ -47,29 +48,6 @@ static const struct service_family {
 	{"sluice_service_drops_total", "Packets for the service that were dropped.",
 	 offsetof(struct lb_service_counters, drops)},
 };
-
-static void add_services(struct evbuffer *to, struct lbd *d)
-{
-	for (size_t f = 0; f < sizeof(service_families) / sizeof(*service_families); f++) {
-		const struct service_family *family = &service_families[f];
-
-		add_family(to, family->name, "counter", family->help);
-		for (size_t i = 0; i < d->model->services_n; i++) {
-			struct publisher_service_view v = {0};
-
-			publisher_get_service(d->publisher, d->model->services[i].name, &v);
-			evbuffer_add_printf(to, "%s{service=\"%s\"} %" PRIu64 "\n", family->name,
-					    d->model->services[i].name,
-					    (uint64_t) * (const __u64 *)((const char *)&v.counters +
-									 family->offset));
-		}
-	}
-	add_family(to, "sluice_service_up", "gauge", "1 while some backend gets its connections.");
-	for (size_t i = 0; i < d->model->services_n; i++)
-		evbuffer_add_printf(to, "sluice_service_up{service=\"%s\"} %d\n",
-				    d->model->services[i].name,
-				    view_service_state(d, &d->model->services[i]) != VIEW_DOWN);
-}
 
 typedef double (*backend_fn)(const struct publisher_backend_view *v);
 
@@ -118,20 +96,50 @@ static const struct backend_family {
 	{"sluice_backend_slots_ratio", "gauge", "Its share of the service's ring.", get_share},
 };
 
-struct backend_writer {
-	struct evbuffer *to;
-	const struct backend_family *family;
-};
+// Parts of the answer: what is of lbd and its packets, then a family each.
+enum part { PART_HEAD, PART_SERVICES };
 
-static bool add_backend(const struct publisher_backend_view *v, void *arg)
+#define SERVICE_FAMILIES (sizeof(service_families) / sizeof(*service_families))
+#define BACKEND_FAMILIES (sizeof(backend_families) / sizeof(*backend_families))
+#define PART_UP (PART_SERVICES + SERVICE_FAMILIES)
+#define PART_BACKENDS (PART_UP + 1)
+_Static_assert(PART_BACKENDS + BACKEND_FAMILIES <= WALK_PARTS, "each family has a part");
+
+static void add_service(struct walk *w, const struct model_service *s,
+			const struct view_backends *backends)
 {
-	const struct backend_writer *w = arg;
-	char text[ADDRESS_TEXT_MAX];
+	struct publisher_service_view v = {0};
 
-	evbuffer_add_printf(w->to, "%s{service=\"%s\",backend=\"%s\"} %.17g\n", w->family->name,
-			    v->service, address_render_port(&v->address, v->port, text),
-			    w->family->get(v));
-	return true;
+	publisher_get_service(w->d->publisher, s->name, &v);
+	for (size_t f = 0; f < SERVICE_FAMILIES; f++) {
+		const struct service_family *family = &service_families[f];
+		const char *counter = (const char *)&v.counters + family->offset;
+
+		evbuffer_add_printf(w->parts[PART_SERVICES + f], "%s{service=\"%s\"} %" PRIu64 "\n",
+				    family->name, s->name, (uint64_t) * (const __u64 *)counter);
+	}
+	evbuffer_add_printf(w->parts[PART_UP], "sluice_service_up{service=\"%s\"} %d\n", s->name,
+			    view_state_of(backends) != VIEW_DOWN);
+}
+
+static void add_backend(struct walk *w, const struct publisher_backend_view *v)
+{
+	char labels[MODEL_NAME_MAX + ADDRESS_TEXT_MAX + 32], text[ADDRESS_TEXT_MAX];
+
+	snprintf(labels, sizeof(labels), "{service=\"%s\",backend=\"%s\"}", v->service,
+		 address_render_port(&v->address, v->port, text));
+	for (size_t f = 0; f < BACKEND_FAMILIES; f++) {
+		const struct backend_family *family = &backend_families[f];
+		const double value = family->get(v);
+		struct evbuffer *to = w->parts[PART_BACKENDS + f];
+
+		// Of a whole number much the quicker way, to the same text.
+		if (value == (double)(uint64_t)value)
+			evbuffer_add_printf(to, "%s%s %" PRIu64 "\n", family->name, labels,
+					    (uint64_t)value);
+		else
+			evbuffer_add_printf(to, "%s%s %.17g\n", family->name, labels, value);
+	}
 }
 
 // Of lb-dpdk: what was dropped after its walk is counted beside the reasons.
@@ -158,13 +166,11 @@ static void add_workers(struct evbuffer *to, const struct lbd *d)
 			i, all[i].unsent_pkts, i, all[i].unheard_pkts);
 }
 
-int api_metrics_get(struct api_request *r, struct err *e)
+static void begin(struct walk *w)
 {
-	struct evbuffer *to = evbuffer_new();
-	struct lbd *d = r->d;
+	struct evbuffer *to = w->parts[PART_HEAD];
+	const struct lbd *d = w->d;
 
-	if (!to)
-		return err_set(e, -ENOMEM, "no memory for the metrics");
 	add_family(to, "sluice_build_info", "gauge", "Always 1; the version is its label.");
 	evbuffer_add_printf(to, "sluice_build_info{version=\"%s\"} 1\n", LBD_VERSION);
 	add_family(to, "sluice_config_generation", "gauge", "The generation that runs.");
@@ -173,13 +179,25 @@ int api_metrics_get(struct api_request *r, struct err *e)
 	evbuffer_add_printf(to, "sluice_uptime_seconds %.3f\n",
 			    (double)(clock_now_ns() - d->started_ns) / 1e9);
 	add_reasons(to, d);
-	add_services(to, d);
 	add_workers(to, d);
-	for (size_t f = 0; f < sizeof(backend_families) / sizeof(*backend_families); f++) {
-		struct backend_writer w = {to, &backend_families[f]};
+	for (size_t f = 0; f < SERVICE_FAMILIES; f++)
+		add_family(w->parts[PART_SERVICES + f], service_families[f].name, "counter",
+			   service_families[f].help);
+	add_family(w->parts[PART_UP], "sluice_service_up", "gauge",
+		   "1 while some backend gets its connections.");
+	for (size_t f = 0; f < BACKEND_FAMILIES; f++)
+		add_family(w->parts[PART_BACKENDS + f], backend_families[f].name,
+			   backend_families[f].type, backend_families[f].help);
+}
 
-		add_family(to, w.family->name, w.family->type, w.family->help);
-		publisher_each_backend(d->publisher, NULL, add_backend, &w);
-	}
-	return reply_buffer(r, 200, "text/plain; version=0.0.4; charset=utf-8", to);
+int api_metrics_get(struct api_request *r, struct err *e)
+{
+	static const struct walk_kind metrics = {
+		.media_type = "text/plain; version=0.0.4; charset=utf-8",
+		.begin = begin,
+		.service = add_service,
+		.backend = add_backend,
+	};
+
+	return walk_answer(r, &metrics, NULL, e);
 }

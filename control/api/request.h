@@ -89,8 +89,19 @@ int change_check_new(const struct api_request *r, bool exists, const char *what,
 enum view_state { VIEW_UP, VIEW_DEGRADED, VIEW_DOWN };
 // Up: every backend that is wanted gets connections; down: none does.
 enum view_state view_service_state(struct lbd *d, const struct model_service *s);
-const char *view_state_name(enum view_state s);
+// A service's backends, as copies.
+struct view_backends {
+	struct publisher_backend_view *list; // [n]
+	size_t n, max;
+};
+// Into @ret, in place of what it has; false: out of memory. view_forget() frees the copies.
+bool view_collect(const struct lbd *d, const char *service, struct view_backends *ret);
+void view_forget(struct view_backends *b);
+enum view_state view_state_of(const struct view_backends *backends);
 json_t *view_service(struct lbd *d, const struct model_service *s);
+// All of a service but "backends".
+json_t *view_service_head(struct lbd *d, const struct model_service *s,
+			  const struct view_backends *backends);
 json_t *view_backend(struct lbd *d, const struct publisher_backend_view *v);
 json_t *view_backend_counters(const struct lb_backend_counters *c);
 json_t *view_service_counters(const struct lb_service_counters *c);
@@ -114,6 +125,13 @@ struct event_streams;
 struct event_streams *event_streams_new(struct lbd *d); // NULL: no memory
 void event_streams_free(struct event_streams *streams); // after their connections are gone
 struct event_streams *api_get_streams(const struct api *a);
+
+// ---- answers that are made a little at a time (walk.h) ----
+
+struct walks;
+struct walks *walks_new(struct lbd *d); // NULL: no memory
+void walks_free(struct walks *walks);	// after their connections are gone
+struct walks *api_get_walks(const struct api *a);
 
 // ---- who traces ----
 

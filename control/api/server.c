@@ -42,6 +42,7 @@ struct api {
 	struct lbd *d;
 	struct rate *rate;
 	struct event_streams *streams;
+	struct walks *walks;
 	struct tracer *tracer;
 	struct listener all, public;
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -79,6 +80,11 @@ struct rate *api_get_rate(const struct api *a)
 struct event_streams *api_get_streams(const struct api *a)
 {
 	return a->streams;
+}
+
+struct walks *api_get_walks(const struct api *a)
+{
+	return a->walks;
 }
 
 struct tracer *api_get_tracer(const struct api *a)
@@ -368,9 +374,12 @@ int api_start(struct lbd *d, struct api **ret, struct err *e)
 	a->d = d;
 	a->rate = rate_new(d);
 	a->streams = event_streams_new(d);
+	a->walks = walks_new(d);
 	a->tracer = tracer_new(d);
-	code = a->rate && a->streams && a->tracer ? open_unix(a, &fd, e)
-						  : err_set(e, -ENOMEM, "no memory for the API");
+	if (a->rate && a->streams && a->walks && a->tracer)
+		code = open_unix(a, &fd, e);
+	else
+		code = err_set(e, -ENOMEM, "no memory for the API");
 	if (!code)
 		code = listener_start(a, &a->all, fd, false, e);
 	if (!code && d->settings->listen && d->settings->listen[0]) {
@@ -403,6 +412,7 @@ void api_stop(struct api *a)
 	if (a->socket_path[0])
 		unlink(a->socket_path);
 	event_streams_free(a->streams);
+	walks_free(a->walks);
 	tracer_free(a->tracer);
 	rate_free(a->rate);
 	free(a);

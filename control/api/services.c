@@ -2,7 +2,7 @@
 //
 // /v1/services and /v1/services/{name}: what runs, and changes of one service: copy
 // the model, edit the copy, lbd_change(). Handlers of the API's table.
-#include "control/api/request.h"
+#include "control/api/walk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,16 +10,36 @@
 
 #include "control/schema.h"
 
+static void begin_all(struct walk *w)
+{
+	const json_int_t generation = (json_int_t)w->d->model->generation;
+
+	walk_add_json(w, json_pack("{s:I}", "generation", generation), true, "services");
+}
+
+static void add_service(struct walk *w, const struct model_service *s,
+			const struct view_backends *backends)
+{
+	walk_add_json(w, view_service_head(w->d, s, backends), !w->shown_n, "backends");
+}
+
+static void add_backend(struct walk *w, const struct publisher_backend_view *v)
+{
+	walk_add_json(w, view_backend(w->d, v), !w->next_backend, NULL);
+}
+
 int api_services_get(struct api_request *r, struct err *e)
 {
-	const struct model *m = r->d->model;
-	json_t *list = json_array();
+	static const struct walk_kind all = {
+		.media_type = "application/json",
+		.begin = begin_all,
+		.service = add_service,
+		.backend = add_backend,
+		.end_service = walk_end_json_service,
+		.end = walk_end_json,
+	};
 
-	for (size_t i = 0; i < m->services_n; i++)
-		json_array_append_new(list, view_service(r->d, &m->services[i]));
-	return reply_json(
-		r, 200,
-		json_pack("{s:I, s:o}", "generation", (json_int_t)m->generation, "services", list));
+	return walk_answer(r, &all, NULL, e);
 }
 
 int api_service_get(struct api_request *r, struct err *e)

@@ -2,9 +2,7 @@
 //
 // /v1/stats, /v1/drops: what was counted. Rates are the client's: an answer carries the
 // time it was read at. Handlers of the API's table.
-#include "control/api/request.h"
-
-#include <string.h>
+#include "control/api/walk.h"
 
 #include "control/reasons.h"
 
@@ -30,49 +28,54 @@ static json_t *render_reasons(const struct lbd *d, bool ends_only, json_int_t *r
 	return list;
 }
 
-static bool append_backend(const struct publisher_backend_view *v, void *arg)
+static void begin_stats(struct walk *w)
 {
-	json_t *list = arg, *o = view_backend_counters(&v->counters);
+	json_int_t total;
+
+	walk_add_json(w,
+		      json_pack("{s:f, s:o}", "time_seconds", (double)clock_now_ns() / 1e9,
+				"reasons", render_reasons(w->d, false, &total)),
+		      true, "services");
+}
+
+static void add_service(struct walk *w, const struct model_service *s,
+			const struct view_backends *backends)
+{
+	struct publisher_service_view view = {0};
+	json_t *o;
+
+	publisher_get_service(w->d->publisher, s->name, &view);
+	o = view_service_counters(&view.counters);
+	json_object_set_new(o, "name", json_string(s->name));
+	walk_add_json(w, o, !w->shown_n, "backends");
+}
+
+static void add_backend(struct walk *w, const struct publisher_backend_view *v)
+{
+	json_t *o = view_backend_counters(&v->counters);
 	char text[ADDRESS_TEXT_MAX];
 
 	json_object_set_new(o, "backend",
 			    json_string(address_render_port(&v->address, v->port, text)));
 	json_object_set_new(o, "tracked", json_integer(v->tracked));
-	json_array_append_new(list, o);
-	return true;
-}
-
-static json_t *render_service(const struct lbd *d, const struct model_service *s)
-{
-	struct publisher_service_view view = {0};
-	json_t *o, *list = json_array();
-
-	publisher_get_service(d->publisher, s->name, &view);
-	o = view_service_counters(&view.counters);
-	json_object_set_new(o, "name", json_string(s->name));
-	publisher_each_backend(d->publisher, s->name, append_backend, list);
-	json_object_set_new(o, "backends", list);
-	return o;
+	walk_add_json(w, o, !w->next_backend, NULL);
 }
 
 int api_stats_get(struct api_request *r, struct err *e)
 {
+	static const struct walk_kind stats = {
+		.media_type = "application/json",
+		.begin = begin_stats,
+		.service = add_service,
+		.backend = add_backend,
+		.end_service = walk_end_json_service,
+		.end = walk_end_json,
+	};
 	const char *name = request_parameter(r, "service");
-	const struct model *m = r->d->model;
-	json_int_t total;
-	json_t *list;
 
-	if (name && !model_lookup_service(m, name))
+	if (name && !model_lookup_service(r->d->model, name))
 		return view_no_service(name, e);
-	list = json_array();
-	for (size_t i = 0; i < m->services_n; i++) {
-		if (!name || !strcmp(name, m->services[i].name))
-			json_array_append_new(list, render_service(r->d, &m->services[i]));
-	}
-	return reply_json(r, 200,
-			  json_pack("{s:f, s:o, s:o}", "time_seconds", (double)clock_now_ns() / 1e9,
-				    "services", list, "reasons",
-				    render_reasons(r->d, false, &total)));
+	return walk_answer(r, &stats, name, e);
 }
 
 int api_drops_get(struct api_request *r, struct err *e)

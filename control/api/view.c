@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/schema.h"
@@ -121,6 +122,8 @@ json_t *view_backend(struct lbd *d, const struct publisher_backend_view *v)
 	return o;
 }
 
+// ---- services ----
+
 struct state_count {
 	uint32_t wanted_n, idle_n, serving_n;
 };
@@ -136,46 +139,92 @@ static bool count_backend(const struct publisher_backend_view *v, void *arg)
 	return true;
 }
 
+static enum view_state state_of(const struct state_count *count)
+{
+	if (!count->serving_n)
+		return VIEW_DOWN;
+	return count->idle_n ? VIEW_DEGRADED : VIEW_UP;
+}
+
 enum view_state view_service_state(struct lbd *d, const struct model_service *s)
 {
 	struct state_count count = {0};
 
 	publisher_each_backend(d->publisher, s->name, count_backend, &count);
-	if (!count.serving_n)
-		return VIEW_DOWN;
-	return count.idle_n ? VIEW_DEGRADED : VIEW_UP;
+	return state_of(&count);
 }
 
-const char *view_state_name(enum view_state s)
+enum view_state view_state_of(const struct view_backends *backends)
 {
-	static const char *const names[] = {"up", "degraded", "down"};
+	struct state_count count = {0};
 
-	return names[s];
+	for (size_t i = 0; i < backends->n; i++)
+		count_backend(&backends->list[i], &count);
+	return state_of(&count);
 }
 
-struct backend_list {
-	struct lbd *d;
-	json_t *list;
+struct collector {
+	struct view_backends *to;
+	bool is_short;
 };
 
-static bool append_backend(const struct publisher_backend_view *v, void *arg)
+static bool collect_backend(const struct publisher_backend_view *v, void *arg)
 {
-	struct backend_list *to = arg;
+	struct collector *c = arg;
+	struct view_backends *to = c->to;
+	struct publisher_backend_view *grown;
+	size_t max = to->max ? to->max * 2 : 16;
 
-	json_array_append_new(to->list, view_backend(to->d, v));
+	if (to->n == to->max) {
+		grown = reallocarray(to->list, max, sizeof(*grown));
+		c->is_short = !grown;
+		if (!grown)
+			return false;
+		to->list = grown;
+		to->max = max;
+	}
+	to->list[to->n++] = *v;
 	return true;
+}
+
+bool view_collect(const struct lbd *d, const char *service, struct view_backends *ret)
+{
+	struct collector c = {.to = ret};
+
+	ret->n = 0;
+	publisher_each_backend(d->publisher, service, collect_backend, &c);
+	return !c.is_short;
+}
+
+void view_forget(struct view_backends *b)
+{
+	free(b->list);
+	*b = (struct view_backends){0};
+}
+
+json_t *view_service_head(struct lbd *d, const struct model_service *s,
+			  const struct view_backends *backends)
+{
+	static const char *const names[] = {"up", "degraded", "down"};
+	struct publisher_service_view shown = {0};
+
+	publisher_get_service(d->publisher, s->name, &shown);
+	return json_pack("{s:s, s:s, s:o, s:i, s:o}", "name", s->name, "state",
+			 names[view_state_of(backends)], "config", schema_render_service_json(s),
+			 "slots_in_transition", (int)shown.slots_in_transition, "counters",
+			 view_service_counters(&shown.counters));
 }
 
 json_t *view_service(struct lbd *d, const struct model_service *s)
 {
-	struct backend_list backends = {d, json_array()};
-	struct publisher_service_view shown = {0};
+	struct view_backends backends = {0};
+	json_t *list = json_array(), *o = NULL;
 
-	publisher_get_service(d->publisher, s->name, &shown);
-	publisher_each_backend(d->publisher, s->name, append_backend, &backends);
-	return json_pack("{s:s, s:s, s:o, s:i, s:o, s:o}", "name", s->name, "state",
-			 view_state_name(view_service_state(d, s)), "config",
-			 schema_render_service_json(s), "slots_in_transition",
-			 (int)shown.slots_in_transition, "counters",
-			 view_service_counters(&shown.counters), "backends", backends.list);
+	if (view_collect(d, s->name, &backends))
+		o = view_service_head(d, s, &backends);
+	for (size_t i = 0; i < backends.n; i++)
+		json_array_append_new(list, view_backend(d, &backends.list[i]));
+	view_forget(&backends);
+	json_object_set_new(o, "backends", list);
+	return o;
 }

@@ -63,6 +63,46 @@ hold web "${to[@]}" --held 240 --new 60
 unbroken "steady"
 expect "both hosts have connections" report web '[.servers.b1, .servers.b2] | all(.held > 0)'
 
+# Of two clients, the one that asks for everything is not answered before the one that comes
+# behind it with a small question; where its client leaves, an answer is forgotten.
+ask_both()
+{
+	/usr/bin/python3 - "$RUN/lbd/lbd.sock" "$1" <<-'END'
+	import select
+	import socket
+	import sys
+
+	def connect(poll):
+	    client = socket.socket(socket.AF_UNIX)
+	    client.connect(sys.argv[1])
+	    poll.register(client, select.EPOLLIN)  # tells in the order in which they came to be so
+	    return client
+
+	def ask(client, path):
+	    client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+
+	for turn in range(20):
+	    poll = select.epoll()
+	    everything, small = connect(poll), connect(poll)
+	    ask(everything, sys.argv[2])
+	    ask(small, "/v1/drops")
+	    if poll.poll(30)[0][0] != small.fileno():
+	        sys.exit(f"{sys.argv[2]} is answered first")
+	    if turn % 2:
+	        while everything.recv(1 << 20):
+	            pass
+	    everything.close()
+	    small.close()
+	END
+}
+
+for path in /v1/services /v1/stats /metrics; do
+	expect "$path of them all lets others be answered" ask_both "$path"
+done
+expect "it has all of them, in order" test "$(api /v1/services |
+	jq -c '[.services[] | [.name, (.backends | length)]]')" = "$(api /v1/config |
+	jq -c '[.services[] | [.name, (.backends | length)]]')"
+
 generation=$(api /v1/status | jq .generation)
 before=$(table_hash slots backends services)
 expect "applied again" lbctl apply "$RUN/services.yaml"
