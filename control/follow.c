@@ -188,8 +188,10 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 		set_followed(d);
 	if (is_one_gone || (!busy && (was_busy || !f->is_guarded)))
 		f->is_guarded = follow_set_guard(d);
-	if (f->hops_changed)
+	if (f->hops_changed) {
 		warn_hops(d);
+		follow_warn_interfaces(d);
+	}
 	if (warning)
 		events_set_warning(d->events, "health", "%s", warning);
 	else

@@ -274,6 +274,54 @@ void follow_warn_forwarding(struct lbd *d)
 	warn_forwarding_of(d, 6);
 }
 
+struct stray {
+	const struct lbd *d;
+	struct lb_address backend;
+	char interface[IF_NAMESIZE]; // "": there is none
+};
+
+static bool is_in_settings(const struct settings *s, const char *interface)
+{
+	for (size_t i = 0; i < s->interfaces_n; i++)
+		if (!strcmp(s->interfaces[i].name, interface))
+			return true;
+	return false;
+}
+
+static bool find_stray(const struct publisher_backend_view *view, void *arg)
+{
+	struct stray *stray = arg;
+	const struct lb_tables *rows = &stray->d->tables->rows;
+	const struct lb_backend *row = &rows->backends[view->row];
+	uint32_t ifindex = rows->hops[row->hop].link.ifindex;
+
+	if (row->mode != LB_MODE_NAT || !row->hop || !if_indextoname(ifindex, stray->interface) ||
+	    is_in_settings(stray->d->settings, stray->interface)) {
+		stray->interface[0] = '\0';
+		return true;
+	}
+	stray->backend = view->address;
+	return false;
+}
+
+void follow_warn_interfaces(struct lbd *d)
+{
+	struct stray stray = {.d = d};
+	char text[ADDRESS_TEXT_MAX];
+
+	if (d->xdp) // a port of lb-dpdk is always in the settings
+		publisher_each_backend(d->publisher, NULL, find_stray, &stray);
+	if (stray.interface[0])
+		events_set_warning(
+			d->events, "interfaces",
+			"backend %s of mode nat is reached by %s, which `interfaces` of lbd.yaml "
+			"does not name: its replies come in there and are not rewritten, so "
+			"clients get no answer; name %s too, and restart lbd",
+			address_render(&stray.backend, text), stray.interface, stray.interface);
+	else
+		events_clear_warning(d->events, "interfaces");
+}
+
 void follow_warn_network(struct lbd *d)
 {
 	struct err e = {};

@@ -12,3 +12,5 @@ bool follow_set_guard(struct lbd *d);
 void follow_set_vips(struct lbd *d);
 // Sets or clears the standing warning of forwarding, which the replies of nat need.
 void follow_warn_forwarding(struct lbd *d);
+// And that of a backend of nat behind an interface without our program, by the tables' hops.
+void follow_warn_interfaces(struct lbd *d);
