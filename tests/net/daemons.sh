@@ -165,11 +165,14 @@ packets_counted()
 	api /v1/stats | jq '[.reasons[].packets] | add'
 }
 
-# Nothing comes to the balancer any more. It would go on: checks, and each next hop every second.
+# silence [NS LINK...]: nothing leaves by these any more; by itself, nothing comes to the balancer.
+# It would go on: checks, and each next hop every second.
 silence()
 {
-	local hook="type filter hook egress devices = { wan, lan-lb } priority 0"
-	in_ns router nft "add table netdev silence; add chain netdev silence out { $hook; policy drop; }"
+	local name=${1:-router} links hook
+	links=$(IFS=,; echo "${*:2}")
+	hook="type filter hook egress devices = { ${links:-wan, lan-lb} } priority 0"
+	in_ns "$name" nft "add table netdev silence; add chain netdev silence out { $hook; policy drop; }"
 }
 
 # Every packet has ended with exactly one reason. (Counters of the driver move a batch later.)

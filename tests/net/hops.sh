@@ -53,17 +53,17 @@ answers_all()
 	unbroken "$1"
 }
 
-# silence NS LINK: on it, it asks nobody and says nothing, but answers.
-silence()
+# hush NS LINK: on it, it asks nobody and says nothing, but answers.
+hush()
 {
 	in_ns "$1" nft -f - <<-END
-	table arp silence {
+	table arp hush {
 		chain output {
 			type filter hook output priority 0;
 			oifname "$2" arp operation request drop
 		}
 	}
-	table ip6 silence {
+	table ip6 hush {
 		chain output {
 			type filter hook output priority 0;
 			oifname "$2" icmpv6 type nd-neighbor-solicit drop
@@ -80,7 +80,7 @@ changes_silently()
 	local sentence=$1 name=$2 link=$3 mac=$4 to to_mac address
 	to=$5 to_mac=$(ns_ip lb -j link show dev "$5" | jq -r '.[0].address')
 	shift 5
-	silence "$name" "$link"
+	hush "$name" "$link"
 	# The balancer's kernel would believe what it knows for an hour.
 	in_ns lb sysctl -qw "net.ipv4.neigh.$to.base_reachable_time_ms=3600000" \
 		"net.ipv6.neigh.$to.base_reachable_time_ms=3600000"
