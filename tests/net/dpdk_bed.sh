@@ -61,7 +61,8 @@ wire()
 }
 
 # The same by vhost-user, for frames of any size: testpmd carries them between wan-nic, lan-nic and
-# the two sockets. Its one forwarding thread is always busy.
+# the two sockets. Its one forwarding thread is always busy. Its ports are the sockets (0 and 2) and
+# the NICs.
 cables_start()
 {
 	local links=() link
@@ -69,11 +70,79 @@ cables_start()
 		links+=(--vdev "net_vhost_$link,iface=$RUN/$link.sock"
 			--vdev "net_pcap_$link,rx_iface_in=$link-nic,tx_iface=$link-nic")
 	done
+	CABLED=$(frames lb tx.packets wan-nic lan-nic)
 	spawn lb cables stdbuf -oL dpdk-testpmd --lcores "0@$CPUS,1@$CPUS" --no-huge -m 256 \
 		--file-prefix cables --no-pci --no-telemetry "${links[@]}" -- --forward-mode=io \
 		--port-topology=paired --max-pkt-len=9600 --total-num-mbufs=32768 \
 		--stats-period 3600 --disable-link-check
+	CABLES=$SPAWNED
 	await 20 "the cables are there" grep -q "^io packet forwarding" "$RUN/log/cables"
+}
+
+# Then they say what they carried.
+cables_stop()
+{
+	kill -INT "$CABLES"
+	wait "$CABLES" 2>/dev/null || true
+}
+
+# carried RX|TX: frames that the cables took from lb-dpdk, or gave it, in all their time.
+carried()
+{
+	awk -v figure="$1-packets:" '
+		/-- / { is_socket = / Forward statistics for port [02] / }
+		$1 == figure && is_socket { n += $2 }
+		END { print n + 0 }' "$RUN/log/cables"
+}
+
+# frames NS STATISTIC LINK...: the sum of one of the links' counters, as tx.packets.
+frames()
+{
+	local name=$1 statistic=$2 link
+	shift 2
+	for link; do
+		ns_ip "$name" -j -s link show "$link" | jq ".[0].stats64.$statistic"
+	done | awk '{ n += $1 } END { print n }'
+}
+
+# counted_as VERDICT...: packets that the workers decided on so.
+counted_as()
+{
+	api /v1/stats | jq '[.reasons[] | select(.verdict | IN($ARGS.positional[])) | .packets] | add' \
+		--args "$@"
+}
+
+# What was counted has come out of the cables, if these lost none.
+has_left()
+{
+	DECIDED=$(counted_as transmit answer)
+	REFUSED=$(api /v1/status | jq '[.workers[].unsent] | add')
+	KERNEL=$(frames lb tx.packets wan lan)
+	(($(frames lb tx.packets wan-nic lan-nic) - CABLED + REFUSED == DECIDED + KERNEL))
+}
+
+has_counted()
+{
+	COUNTED=$(packets_counted)
+	((COUNTED == $1))
+}
+
+# The last thing in a test: ends the cables. What lb-dpdk was given it has counted, and what it
+# decided to send, or had from the kernel, left by a port or is counted as refused by one.
+assert_cable_conservation()
+{
+	local given sent
+	expect "nothing more comes in" silence
+	expect "nor from the kernel" silence lb wan lan
+	# Where the cables lose some it never is so, and this is long enough.
+	poll 10 has_left || true
+	cables_stop
+	given=$(carried TX) sent=$(carried RX)
+	poll 10 has_counted "$given" || fail "$given packets came in, $COUNTED are counted"
+	ok "$given packets came in, as many are counted"
+	((sent + REFUSED == DECIDED + KERNEL)) ||
+		fail "$sent packets left and $REFUSED were refused, of $DECIDED and $KERNEL of the kernel"
+	ok "$sent packets left and $REFUSED were refused: $DECIDED, and $KERNEL of the kernel"
 }
 
 # dpdk_topology MODE BACKENDS
@@ -117,7 +186,10 @@ dpdk_start_alone()
 		case $PORTS in
 		af_xdp) ports+=(--vdev "net_af_xdp_$link,iface=$link-nic,busy_budget=0") ;;
 		tap) ports+=(--vdev "net_tap_$link,iface=$link-port,mac=$(nic_mac $link),persist") ;;
-		virtio) ports+=(--vdev "net_virtio_user_$link,path=$RUN/$link.sock,mac=$(nic_mac $link)") ;;
+		# By default a queue has 256 descriptors: 51 frames of 9,000 bytes that came in, of which
+		# 42 go out, for each takes one more then.
+		virtio) ports+=(--vdev
+			"net_virtio_user_$link,path=$RUN/$link.sock,queue_size=1024,mac=$(nic_mac $link)") ;;
 		esac
 	done
 	spawn lb lb-dpdk "$BUILD/lb-dpdk" --tables "$RUN/lbd/tables" --idle-sleep 50 -- \

@@ -157,3 +157,5 @@ for vip in 203.0.113.10 2001:db8:113::10; do
 	ok "$vip: too_big: $before to $(reason too_big)"
 	before=$(reason too_big)
 done
+
+assert_cable_conservation
