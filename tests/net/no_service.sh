@@ -26,6 +26,30 @@ services:
       - {address: "fd00:1::11", port: 8080}
 END
 
+# Before anything comes for it, `status` says where to look; afterwards it does not.
+expect "status says that no packet came for a VIP" \
+	grep -q "none for a VIP yet" < <(lbctl status)
+in_ns client ping -c 1 -W 5 203.0.113.10 >/dev/null || fail "the VIP does not answer ping"
+await 10 "and no more when one has" eval '! lbctl status | grep -q "none for a VIP yet"'
+
+# A firewall that answers nothing: clients only repeat their SYNs.
+has_note()
+{
+	lbctl backend list | grep -q "^web  *10.1.0.11:8080 .* only SYNs went to it: no connection was"
+}
+in_ns b1 nft -f - <<-'END'
+	table inet deaf {
+		chain input {
+			type filter hook input priority 0;
+			tcp dport 8080 drop
+		}
+	}
+END
+in_ns client timeout 10 bash -c ': </dev/tcp/203.0.113.10/80' 2>/dev/null &
+await 20 "SYNs without an answer are seen in the list of backends" has_note
+in_ns b1 nft delete table inet deaf
+wait %% 2>/dev/null || true
+
 dropped()
 {
 	api /v1/drops | jq ".reasons[] | select(.reason == \"$1\") | .packets"
@@ -58,6 +82,7 @@ drops refused_port "a port without service" 203.0.113.10:22 '[2001:db8:113::10]:
 expect "the VIP answers echo" in_ns client ping -c 3 -i 0.2 -W 2 203.0.113.10
 expect "the VIP answers echo, IPv6" in_ns client ping -c 3 -i 0.2 -W 2 2001:db8:113::10
 unbroken "the service beside it"
+expect "a note about SYNs is no more" eval '! has_note'
 let_go web
 lbctl backend disable web 10.1.0.11:8080 >/dev/null
 lbctl backend disable web '[fd00:1::11]:8080' >/dev/null

@@ -11,8 +11,20 @@
 
 // ---- showing ----
 
+#define SYNS_MIN 3 // a client's first one and two more are no accident
+
+// Whether of all that went to it nothing was more than the begin of a TCP connection.
+static bool has_only_syns(const json_t *b, const char *protocol)
+{
+	const json_t *counters = json_object_get(b, "counters");
+	int64_t syns_n = json_whole(counters, "new_connections");
+
+	return !strcmp(protocol, "tcp") && syns_n >= SYNS_MIN &&
+	       syns_n == json_whole(counters, "packets");
+}
+
 // What keeps it from taking new connections, or what else should be known.
-static void note_of(const json_t *b, char *buf, size_t buf_len)
+static void note_of(const json_t *b, const char *protocol, char *buf, size_t buf_len)
 {
 	const char *why_not = json_text(b, "why_not"), *cause = json_text(b, "cause");
 	const json_t *since = json_object_get(b, "health_seconds");
@@ -27,8 +39,10 @@ static void note_of(const json_t *b, char *buf, size_t buf_len)
 			 json_is_number(since) ? show_age(json_number_value(since), age) : "");
 	else if (!strcmp(json_text(b, "health"), "unknown") && *cause)
 		snprintf(buf, buf_len, "%s", cause);
-	else if (strcmp(why_not, "disabled") && strcmp(why_not, "draining"))
+	else if (*why_not && strcmp(why_not, "disabled") && strcmp(why_not, "draining"))
 		snprintf(buf, buf_len, "%s", why_not);
+	else if (has_only_syns(b, protocol))
+		snprintf(buf, buf_len, "only SYNs went to it: no connection was completed");
 }
 
 // A settled backend may get one at any time.
@@ -39,23 +53,13 @@ static const char *untracked_text(const json_t *seconds, char *buf)
 	return json_number_value(seconds) > 0 ? show_age(json_number_value(seconds), buf) : "now";
 }
 
-int show_backends(const json_t *list, bool with_service)
+static void add_backends(struct libscols_table *t, const json_t *service, bool with_service)
 {
-	static const struct column columns[] = {{"SERVICE"},
-						{"BACKEND"},
-						{"STATE"},
-						{"HEALTH"},
-						{"WEIGHT", .is_right = true},
-						{"SHARE", .is_right = true},
-						{"TRACKED", .is_right = true},
-						{"UNTRACKED", .is_right = true},
-						{"NOTE"}};
-	const struct column *first = with_service ? columns : columns + 1;
-	struct libscols_table *t = show_table_new(first, with_service ? 9 : 8);
+	const char *protocol = json_text(json_object_get(service, "config"), "protocol");
 	json_t *b;
 	size_t i;
 
-	json_array_foreach (list, i, b) {
+	json_array_foreach (json_object_get(service, "backends"), i, b) {
 		const json_t *untracked = json_object_get(b, "last_untracked_seconds");
 		char weight[SHOW_MAX], share[SHOW_MAX], tracked[SHOW_MAX], age[SHOW_MAX], note[192];
 		const char *cells[9] = {json_text(b, "service"),
@@ -68,34 +72,57 @@ int show_backends(const json_t *list, bool with_service)
 					untracked_text(untracked, age),
 					note};
 
-		note_of(b, note, sizeof(note));
+		note_of(b, protocol, note, sizeof(note));
 		show_table_add(t, with_service ? cells : cells + 1);
 	}
+}
+
+int show_backends(const json_t *services, bool with_service)
+{
+	static const struct column columns[] = {{"SERVICE"},
+						{"BACKEND"},
+						{"STATE"},
+						{"HEALTH"},
+						{"WEIGHT", .is_right = true},
+						{"SHARE", .is_right = true},
+						{"TRACKED", .is_right = true},
+						{"UNTRACKED", .is_right = true},
+						{"NOTE"}};
+	const struct column *first = with_service ? columns : columns + 1;
+	struct libscols_table *t = show_table_new(first, with_service ? 9 : 8);
+	json_t *service;
+	size_t i;
+
+	json_array_foreach (services, i, service)
+		add_backends(t, service, with_service);
 	return show_table_print(t, "no backends");
+}
+
+static int show_backends_json(const json_t *services)
+{
+	json_t *list = json_array(), *service;
+	size_t i;
+
+	json_array_foreach (services, i, service)
+		json_array_extend(list, json_object_get(service, "backends"));
+	return show_json(json_pack("{s:o}", "backends", list));
 }
 
 int command_backend_list(const struct lbctl *l, const struct args *a)
 {
 	char *path =
 		a->words_n ? http_path("/v1/services/%", a->words[0]) : http_path("/v1/services");
-	json_t *answer, *service, *list = json_array();
-	size_t i;
+	json_t *answer, *services;
 	int status = http_get(l, path, &answer);
 
 	free(path);
-	if (status) {
-		json_decref(list);
+	if (status)
 		return status;
-	}
-	if (a->words_n)
-		json_array_extend(list, json_object_get(answer, "backends"));
-	json_array_foreach (json_object_get(answer, "services"), i, service)
-		json_array_extend(list, json_object_get(service, "backends"));
+	services = a->words_n ? json_pack("[O]", answer)
+			      : json_incref(json_object_get(answer, "services"));
+	status = l->is_json ? show_backends_json(services) : show_backends(services, true);
+	json_decref(services);
 	json_decref(answer);
-	if (l->is_json)
-		return show_json(json_pack("{s:o}", "backends", list));
-	status = show_backends(list, true);
-	json_decref(list);
 	return status;
 }
 

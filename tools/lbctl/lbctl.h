@@ -170,8 +170,8 @@ void show_plan(const json_t *plan);
 
 // ---- shared by the service and backend groups ----
 
-// The backends of an answer, as a table: EXIT_DONE.
-int show_backends(const json_t *list, bool with_service);
+// The backends of @services, as they are in an answer, as a table: EXIT_DONE.
+int show_backends(const json_t *services, bool with_service);
 // {"address", "port"?} of "10.1.0.11:8080".
 json_t *backend_body(const char *text);
 // Sends @body (NULL: none) and shows what changed. Takes @path (NULL: no memory) and @body over.

@@ -86,7 +86,8 @@ const struct command commands[] = {
 	 "STATE is what the operator wants, HEALTH what the checks say. TRACKED are connections\n"
 	 "that have an entry. UNTRACKED is how long ago a packet without entry last went there:\n"
 	 "a draining backend is free of connections once TRACKED is 0 and UNTRACKED is older\n"
-	 "than the service's idle time.\n",
+	 "than the service's idle time. \"only SYNs went to it\": no client has got an answer\n"
+	 "from it; what to look at is in operate.md, \"A client gets no answer\".\n",
 	 command_backend_list},
 	{"backend add", TARGET, 2, 2, "add a backend to a service", TARGET_TEXT,
 	 command_backend_add, {{"weight", "N", "0 to 1000 (default 100)"},

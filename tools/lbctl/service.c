@@ -116,7 +116,7 @@ static void print_facts(const json_t *service)
 int command_service_show(const struct lbctl *l, const struct args *a)
 {
 	char *path = http_path("/v1/services/%", a->words[0]);
-	json_t *answer;
+	json_t *answer, *services;
 	int status = http_get(l, path, &answer);
 
 	free(path);
@@ -124,8 +124,9 @@ int command_service_show(const struct lbctl *l, const struct args *a)
 		return status ? status : show_json(answer);
 	print_facts(answer);
 	putchar('\n');
-	status = show_backends(json_object_get(answer, "backends"), false);
-	json_decref(answer);
+	services = json_pack("[o]", answer);
+	status = show_backends(services, false);
+	json_decref(services);
 	return status;
 }
 
