@@ -222,6 +222,34 @@ tunnelled()
 await 10 "IPv4 leaves inside IPv6, with both headers told" tunnelled
 answers 200 DELETE /v1/services/tunnel
 
+# ---- a server as a whole ----
+
+exits 0 service add second --vip 203.0.113.77 --port 80 --ring 251 --backend 10.1.0.12:8081 \
+	--backend 10.1.0.12:8082 --backend 10.1.0.11:8081
+states_are()
+{
+	test "$(api /v1/services | jq -r '[.services[].backends[] |
+		select(.address == "10.1.0.12") | "\(.port)=\(.state)"] | sort | join(" ")')" = "$1"
+}
+exits 0 backend drain 10.1.0.12 --dry-run
+expect "a dry run drains nothing" states_are "8080=enabled 8081=enabled 8082=enabled"
+exits 0 backend drain 10.1.0.12
+expect "a server is drained in all services" states_are "8080=drain 8081=drain 8082=drain"
+expect "and no other one" api /v1/services/second/backends/10.1.0.11:8081
+expect "which stays" test "$(api /v1/services/second/backends/10.1.0.11:8081 | jq -r .state)" = enabled
+exits 0 backend disable 10.1.0.12:8082
+expect "one of its ports is disabled" states_are "8080=drain 8081=drain 8082=disabled"
+prints_one_json()
+{
+	"$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" --json "$@" | jq -es 'length == 1'
+}
+expect "with --json it is one document" prints_one_json backend enable 10.1.0.12
+expect "it is put back" states_are "8080=enabled 8081=enabled 8082=enabled"
+exits 1 backend drain 10.1.0.99
+expect "an address that no service has is named" grep -q '^lbctl: 10.1.0.99: no service has such' "$RUN/says"
+exits 2 backend drain web
+exits 0 service remove second
+
 # ---- events ----
 
 spawn lb follow "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" events --follow

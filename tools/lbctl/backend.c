@@ -223,8 +223,79 @@ int command_backend_set(const struct lbctl *l, const struct args *a)
 	return send_change(l, "PATCH", path_of(a, ""), NULL, body);
 }
 
+static bool is_of_host(const json_t *b, const char *address, uint16_t port)
+{
+	return !strcmp(json_text(b, "address"), address) && !json_flag(b, "leaving") &&
+	       (!port || json_whole(b, "port") == port);
+}
+
+// PATCHes one backend, and shows what changed or, with --json, adds it to @answers.
+static int set_state_of(const struct lbctl *l, const struct args *a, const json_t *b,
+			const char *state, json_t *answers)
+{
+	char *path = http_path("/v1/services/%/backends/%", json_text(b, "service"),
+			       json_text(b, "backend"));
+	char body[64], with_query[1200];
+	struct http_request q = {.method = "PATCH", .path = with_query, .body = body};
+	json_t *answer;
+	int status;
+
+	snprintf(with_query, sizeof(with_query), "%s%s", path ? path : "",
+		 args_get(a, "dry-run") ? "?dry_run=1" : "");
+	free(path);
+	q.body_len = (size_t)snprintf(body, sizeof(body), "{\"state\": \"%s\"}", state);
+	status = http_call(l, &q, &answer);
+	if (status || !l->is_json)
+		return status ? status : show_change(l, answer);
+	json_array_append_new(answers, answer);
+	return EXIT_DONE;
+}
+
+// In every service that has it, one after the other: what was done stays where one is refused.
+static int set_state_of_host(const struct lbctl *l, const struct args *a, const char *state)
+{
+	json_t *answer, *service, *b, *answers = json_array();
+	struct lb_address address;
+	char text[ADDRESS_TEXT_MAX];
+	size_t i, j, found_n = 0;
+	uint16_t port;
+	int status = EXIT_DONE;
+
+	if (address_parse_port(a->words[0], &address, &port)) {
+		json_decref(answers);
+		return fail(EXIT_USAGE,
+			    "%s is no address; a service's backend is SERVICE "
+			    "ADDRESS[:PORT], and a server in all services ADDRESS",
+			    a->words[0]);
+	}
+	address_render(&address, text);
+	status = http_get(l, "/v1/services", &answer);
+	if (!status) {
+		json_array_foreach (json_object_get(answer, "services"), i, service) {
+			json_array_foreach (json_object_get(service, "backends"), j, b) {
+				if (status || !is_of_host(b, text, port))
+					continue;
+				found_n++;
+				status = set_state_of(l, a, b, state, answers);
+			}
+		}
+		json_decref(answer);
+		if (!found_n)
+			status = fail(EXIT_REFUSED,
+				      "%s: no service has such a backend; `lbctl "
+				      "backend list` shows them",
+				      a->words[0]);
+	}
+	if (l->is_json && !status)
+		return show_json(json_pack("{s:o}", "changes", answers));
+	json_decref(answers);
+	return status;
+}
+
 static int set_state(const struct lbctl *l, const struct args *a, const char *state)
 {
+	if (a->words_n == 1)
+		return set_state_of_host(l, a, state);
 	return send_change(l, "PATCH", path_of(a, ""), NULL, json_pack("{s:s}", "state", state));
 }
 

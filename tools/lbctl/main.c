@@ -22,6 +22,11 @@
 		"force", NULL, "even if more than half of the services or backends go"             \
 	}
 #define TARGET "SERVICE ADDRESS[:PORT]"
+#define TARGETS "[SERVICE] ADDRESS[:PORT]"
+#define TARGETS_TEXT                                                                               \
+	TARGET_TEXT                                                                                \
+	"Without SERVICE it is done in every service that has a backend at ADDRESS (and PORT):\n"  \
+	"so a server is taken out as a whole, and put back.\n"
 #define TARGET_TEXT                                                                                \
 	"Without a port, the service's is meant. IPv6 with a port is [2001:db8::1]:80.\n"
 
@@ -97,11 +102,11 @@ const struct command commands[] = {
 	 command_backend_set, {{"weight", "N", "0 to 1000"},
 			       {"state", "STATE", "enabled, drain or disabled"},
 			       OPTION_DRY_RUN}},
-	{"backend drain", TARGET, 2, 2, "no new connections; the old ones live on", TARGET_TEXT,
+	{"backend drain", TARGETS, 1, 2, "no new connections; the old ones live on", TARGETS_TEXT,
 	 command_backend_drain, {OPTION_DRY_RUN}},
-	{"backend enable", TARGET, 2, 2, "take new connections again", TARGET_TEXT,
+	{"backend enable", TARGETS, 1, 2, "take new connections again", TARGETS_TEXT,
 	 command_backend_enable, {OPTION_DRY_RUN}},
-	{"backend disable", TARGET, 2, 2, "down by hand: its connections are not kept", TARGET_TEXT,
+	{"backend disable", TARGETS, 1, 2, "down by hand: its connections are not kept", TARGETS_TEXT,
 	 command_backend_disable, {OPTION_DRY_RUN}},
 	{"backend remove", TARGET, 2, 2, "drain a backend, and remove it when nothing uses it",
 	 "It goes when nothing has gone to it for the idle time, at the latest after --timeout.\n"
