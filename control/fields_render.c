@@ -175,7 +175,7 @@ const char *fields_render_expected(const struct field *f, char *buf, size_t buf_
 		[FIELD_ADDRESS] = "an address such as 10.1.0.11 or 2001:db8::11",
 		[FIELD_PREFIX] = "an address or prefix such as 10.0.0.0/24 or 2001:db8::/64",
 		[FIELD_MAP] = "a map (key: value)",
-		[FIELD_LIST] = "a list",
+		[FIELD_LIST] = "a list ([ONE, MORE])",
 	};
 	char words[128] = "";
 

@@ -65,5 +65,9 @@ int hash_key_open(const struct settings *s, uint64_t ret_key[2], struct err *e)
 	free(text);
 	if (!status)
 		return 0;
-	return err_set_field(e, status, 0, "hash_key_file", "%s: %s", s->hash_key_file, cause.text);
+	return err_set_field(e, status, 0, "hash_key_file", "%s: %s%s", s->hash_key_file,
+			     cause.text,
+			     status == -ENOENT ? "; its directory must be there: make it, or name "
+						 "another file"
+					       : "");
 }

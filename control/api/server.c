@@ -354,8 +354,11 @@ static int open_tcp(const char *text, int *ret_fd, struct err *e)
 	fd = socket(sockaddr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(fd, (struct sockaddr *)&sockaddr, sockaddr_len)) {
-		code = err_set_field(e, -errno, 0, "listen", "cannot listen on %s: %s", text,
-				     strerror(errno));
+		code = err_set_field(e, -errno, 0, "listen",
+				     "cannot listen on %s: %s%s; another address and port will "
+				     "do, or \"\" for none",
+				     text, strerror(errno),
+				     errno == EADDRINUSE ? " (`ss -ltnp` shows by whom)" : "");
 		if (fd >= 0)
 			close(fd);
 		return code;

@@ -89,6 +89,13 @@ refuse_start "no interface of this name" "^lbd: interfaces\[0\].name: .*no inter
 	lbd_run --config "$(other no_interface 's/name: wan/name: wan7/')"
 refuse_start "dpdk: the name of another kind of interface" "^lbd: interfaces\[0\].name: .*no TAP" \
 	lbd_run --config "$(other dpdk 's/^interfaces:/dataplane: dpdk\n&/')"
+server_start lb 9099
+await 20 "somebody listens on port 9099" eval 'in_ns lb ss -Hltn "sport = 9099" | grep -q .'
+refuse_start "a port that is taken" "^lbd: listen: .*in use \(.*ss -ltnp.*another address and port" \
+	lbd_run --config "$(other taken 's/^listen: .*/listen: 127.0.0.1:9099/')"
+server_kill lb
+refuse_start "a hash key in no directory" "^lbd: hash_key_file: .*its directory must be there" \
+	lbd_run --config "$(other no_directory 's,^(hash_key_file: ).*,\1/nowhere/key,')"
 refuse_start "no root" "^lbd: needs root" \
 	in_ns lb setpriv --reuid 65534 --regid 65534 --clear-groups \
 	"$BUILD/lbd" --config "$RUN/lbd.yaml"

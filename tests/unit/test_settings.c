@@ -90,7 +90,7 @@ static void every_key_is_taken(void **state)
 static const struct {
 	const char *text, *error;
 } bad[] = {
-	{"{}", "interfaces: is missing: must be a list (lbd.yaml:1)"},
+	{"{}", "interfaces: is missing: must be a list ([ONE, MORE]) (lbd.yaml:1)"},
 	{"interfaces: []\n", "interfaces: must name at least one, whose packets are balanced (lbd.yaml:1)"},
 	{"interfaces:\n  - {}\n", "interfaces[0].name: is missing: must be a text of 1 to 15 characters (lbd.yaml:2)"},
 	{"interfaces:\n  - abcdefghijklmnop\n", "interfaces[0].name: must be a text of 1 to 15 characters, is \"abcdefghijklmnop\" (lbd.yaml:2)"},
