@@ -133,14 +133,15 @@ static void print_traffic(const json_t *answer)
 			       : "-",
 		       kinds[i]);
 	}
-	printf("\ndrops       %lld in all%s\n", (long long)json_whole(totals, "dropped"),
-	       json_whole(totals, "dropped") ? "; `lbctl drops` says why" : "");
+	putchar('\n');
 	// What is not for a VIP is passed, and a backend's reply is the second packet.
 	if (json_whole(json_object_get(answer, "services"), "total") &&
 	    !json_whole(totals, "forwarded") && !json_whole(totals, "answered") &&
 	    !json_whole(totals, "dropped"))
 		printf("            none for a VIP yet: does the network bring them to one of the "
 		       "interfaces?\n");
+	printf("drops       %lld in all%s\n", (long long)json_whole(totals, "dropped"),
+	       json_whole(totals, "dropped") ? "; `lbctl drops` says why" : "");
 }
 
 int command_status(const struct lbctl *l, const struct args *a)
