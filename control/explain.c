@@ -27,15 +27,15 @@ struct walk {
 	_Alignas(8) uint8_t bytes[ROOM + BYTES_MAX];
 };
 
-static void walk_init(struct walk *w, struct lb_tables *tables, const struct explain_frame *frame,
-		      uint32_t now_s)
+static void walk_init(struct walk *w, const struct explain_world *world,
+		      const struct explain_frame *frame)
 {
 	memset(w, 0, sizeof(*w));
-	w->view = *tables;
+	w->view = *world->tables;
 	w->view.limits = &w->limits;
-	// What the kernel would say is not known here: that it is asked is the answer.
+	// Where nobody knows what the routes say, that they are asked is the answer.
 	w->env = (struct lb_env){.tables = &w->view,
-				 .now_s = now_s,
+				 .now_s = world->now_s,
 				 .is_private = true,
 				 .route = {.reason = LB_REASON_REPLY, .link = {.mtu = UINT16_MAX}}};
 	w->frame_len = frame->len;
@@ -48,6 +48,23 @@ static void walk_init(struct walk *w, struct lb_tables *tables, const struct exp
 static void decide(struct walk *w)
 {
 	lb_decide(&w->env, w->start, w->start + w->captured_len, w->frame_len, &w->p, &w->d);
+}
+
+// Walks it again where the routes beyond the mirrored ones were asked, with what they say. True:
+// they did.
+static bool decide_by_routes(struct walk *w, const struct explain_world *world)
+{
+	uint32_t hop;
+
+	if (!w->env.asked.family || !world->ask_route)
+		return false;
+	// It comes in where packets to its backend leave.
+	hop = w->d.row->hop;
+	if (!hop || world->ask_route(world->arg, w->view.hops[hop].link.ifindex, &w->env.asked,
+				     &w->env.route))
+		return false;
+	decide(w);
+	return true;
 }
 
 // ---- fragments of a capture ----
@@ -182,13 +199,13 @@ static void answer(struct walk *w, struct explanation *ret)
 		read_out(w, a.len, 0, ret);
 }
 
-void explain_run_frame(struct lb_tables *tables, const struct explain_frame *frame, uint32_t now_s,
+void explain_run_frame(const struct explain_world *world, const struct explain_frame *frame,
 		       struct explain_fragments *fragments, struct explanation *ret)
 {
 	struct walk w;
 
 	memset(ret, 0, sizeof(*ret));
-	walk_init(&w, tables, frame, now_s);
+	walk_init(&w, world, frame);
 	packet_text_render(w.start, w.captured_len, w.frame_len, ret->text);
 	decide(&w);
 	ret->is_cut = is_cut(&w);
@@ -198,6 +215,7 @@ void explain_run_frame(struct lb_tables *tables, const struct explain_frame *fra
 		decide_later(&w, fragments);
 		remember_first(&w, fragments);
 	}
+	ret->is_route_known = decide_by_routes(&w, world);
 	ret->verdict = w.d.verdict;
 	ret->reason = w.d.reason;
 	ret->service = w.d.service;
@@ -205,8 +223,8 @@ void explain_run_frame(struct lb_tables *tables, const struct explain_frame *fra
 	ret->hop = w.d.hop;
 	ret->is_reply = w.d.is_reply;
 	ret->is_route_asked = w.env.asked.family != 0;
-	read_slot(&w, now_s, ret);
-	if (w.d.link && !ret->is_route_asked)
+	read_slot(&w, world->now_s, ret);
+	if (w.d.link && (ret->is_route_known || !ret->is_route_asked))
 		ret->link = *w.d.link;
 	if (w.d.verdict == LB_TRANSMIT)
 		send_on(&w, ret);

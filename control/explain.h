@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "control/packet_text.h"
+#include "dataplane/core/route.h"
 #include "dataplane/native/native.h"
 
 struct explain_query {
@@ -20,6 +21,17 @@ struct explain_query {
 	struct lb_address source, destination;	// of one family
 	uint16_t source_port, destination_port; // host order; icmp: 0
 	uint32_t ip_len; // bytes of the IP packet; below explain_query_len(): that
+};
+
+// Over what packets are walked.
+struct explain_world {
+	struct lb_tables *tables; // the live ones; no byte of them is changed
+	uint32_t now_s;		  // CLOCK_MONOTONIC, as the tables' times
+	// Asks the routes beyond the mirrored ones, for a reply that comes in by @ifindex. 0, or a
+	// negative errno: not known. NULL: nobody is asked.
+	int (*ask_route)(void *arg, uint32_t ifindex, const struct lb_route_query *query,
+			 struct lb_route_answer *ret);
+	void *arg;
 };
 
 // A frame, from its Ethernet header on, at any address.
@@ -65,7 +77,8 @@ struct explanation {
 	uint32_t entry_age_s;
 	uint32_t backend;    // row; 0: none was chosen
 	bool is_reply;	     // a backend's reply in nat
-	bool is_route_asked; // the driver's own route look-up would be asked
+	bool is_route_asked; // the driver's own route look-up is asked
+	bool is_route_known; // and what it says is what the rest is of
 	uint32_t hop;	     // row; 0: none
 	struct lb_link link; // the way on, where the walk came as far; all zero: it did not
 	// As it leaves: verdicts LB_TRANSMIT and LB_ANSWER.
@@ -85,12 +98,11 @@ struct explain_fragments {
 	struct lb_entry_line lines[EXPLAIN_FRAGMENT_LINES];
 };
 
-// Walks it. @now_s: CLOCK_MONOTONIC, as the tables' times. Every rate has room. @fragments may be
-// NULL. Changes no byte of @tables.
-void explain_run_frame(struct lb_tables *tables, const struct explain_frame *frame, uint32_t now_s,
+// Walks it. Every rate has room. @fragments may be NULL.
+void explain_run_frame(const struct explain_world *world, const struct explain_frame *frame,
 		       struct explain_fragments *fragments, struct explanation *ret);
 // The same for a packet of these headers, and zeros behind.
-void explain_run_query(struct lb_tables *tables, const struct explain_query *query, uint32_t now_s,
+void explain_run_query(const struct explain_world *world, const struct explain_query *query,
 		       struct explanation *ret);
 // Bytes of the headers of its IP packet.
 uint32_t explain_query_len(const struct explain_query *query);

@@ -91,7 +91,7 @@ static void make_l4(uint8_t *l4, const struct explain_query *q, uint32_t len)
 			(struct lb_icmp_header){.type = address_is_ipv4(&q->destination) ? 8 : 128};
 }
 
-void explain_run_query(struct lb_tables *tables, const struct explain_query *query, uint32_t now_s,
+void explain_run_query(const struct explain_world *world, const struct explain_query *query,
 		       struct explanation *ret)
 {
 	_Alignas(8) uint8_t bytes[FRAME_MAX] = {0};
@@ -105,5 +105,5 @@ void explain_run_query(struct lb_tables *tables, const struct explain_query *que
 	eth->type = address_is_ipv4(&query->destination) ? LB_ETH_P_IPV4 : LB_ETH_P_IPV6;
 	make_ip(bytes + LB_ETH_LEN, query, ip_len);
 	make_l4(bytes + LB_ETH_LEN + ip_header_len(query), query, ip_len - ip_header_len(query));
-	explain_run_frame(tables, &frame, now_s, NULL, ret);
+	explain_run_frame(world, &frame, NULL, ret);
 }

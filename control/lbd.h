@@ -37,6 +37,7 @@ struct lbd {
 	struct api *api;
 	struct model *model;   // the running one; never NULL
 	uint64_t started_ns;   // CLOCK_MONOTONIC
+	int route_fd;	       // of kernel_route.h's program; 0: not loaded yet; negative: an errno
 	struct follow *follow; // what keeps the tables at what health and the network say
 };
 

@@ -7,6 +7,7 @@
 #include "control/start.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "control/api.h"
 #include "control/dataplane.h"
@@ -125,6 +126,8 @@ void start_stop(struct lbd *d)
 	if (d->publisher)
 		publisher_free(d->publisher);
 	dataplane_close(d);
+	if (d->route_fd > 0)
+		close(d->route_fd);
 	if (d->store)
 		store_close(d->store);
 	model_free(d->model);

@@ -45,6 +45,7 @@ static __always_inline void *lb_room(void)
 }
 
 #include "dataplane/core/platform.h"
+#include "fib.h"
 
 // 0: the kernel's clock; else the time in seconds, fixed by tests before loading.
 const volatile __u32 lb_fixed_now_s = 0;
@@ -167,30 +168,6 @@ static __always_inline __u32 lb_now_s(struct lb_env *env)
 	return lb_fixed_now_s ? lb_fixed_now_s : (__u32)(bpf_ktime_get_coarse_ns() / 1000000000);
 }
 
-// What bpf_fib_lookup() returns. It does not tell a missing route from one that is not forwarded
-// (local, broadcast): both are left to the kernel, which answers either as it should.
-static __always_inline enum lb_reason lb_route_reason(long fib)
-{
-	switch (fib) {
-	case BPF_FIB_LKUP_RET_SUCCESS:
-	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
-		return LB_REASON_REPLY;
-	case BPF_FIB_LKUP_RET_BLACKHOLE:
-	case BPF_FIB_LKUP_RET_UNREACHABLE:
-	case BPF_FIB_LKUP_RET_PROHIBIT:
-		return LB_REASON_ROUTE_REFUSED;
-	case BPF_FIB_LKUP_RET_NOT_FWDED:
-	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
-		return LB_REASON_ROUTE_LOCAL;
-	case BPF_FIB_LKUP_RET_FWD_DISABLED:
-		return LB_REASON_FORWARDING_OFF;
-	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		return LB_REASON_ROUTE_NEIGHBOUR;
-	default:
-		return LB_REASON_ROUTE_NONE;
-	}
-}
-
 // The answer to the packet that a CPU has in hand.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -206,38 +183,15 @@ static __always_inline struct lb_route_answer *lb_route_answer(void)
 	return bpf_map_lookup_elem(&route_answer, &zero);
 }
 
-#define LB_AF_INET 2
-#define LB_AF_INET6 10
-
 // Not in line, for what the mirrored routes answer never comes here. Returns the reason (a function
 // that BPF calls must return a number).
 LB_CALLED int lb_route_fib(struct lb_env *env, const struct lb_route_query *q)
 {
 	struct lb_route_answer *ret = lb_route_answer();
-	struct bpf_fib_lookup fib = {.ifindex = env->ingress_ifindex};
 
 	if (!ret || !q)
 		return LB_REASON_ROUTE_NONE;
-	fib.l4_protocol = q->protocol;
-	fib.sport = q->source_port;
-	fib.dport = q->destination_port;
-	fib.tot_len = q->ip_len;
-	if (q->family == 4) {
-		fib.family = LB_AF_INET;
-		fib.tos = q->tos;
-		fib.ipv4_src = q->source.words[3];
-		fib.ipv4_dst = q->destination.words[3];
-	} else {
-		fib.family = LB_AF_INET6;
-		fib.flowinfo = __builtin_bswap32((__u32)q->tos << 20);
-		__builtin_memcpy(fib.ipv6_src, q->source.words, sizeof(fib.ipv6_src));
-		__builtin_memcpy(fib.ipv6_dst, q->destination.words, sizeof(fib.ipv6_dst));
-	}
-	ret->reason = lb_route_reason(bpf_fib_lookup(env, &fib, sizeof(fib), 0));
-	ret->link.ifindex = fib.ifindex;
-	ret->link.mtu = fib.mtu_result;
-	__builtin_memcpy(ret->link.macs, fib.dmac, 6);
-	__builtin_memcpy(ret->link.macs + 6, fib.smac, 6);
+	lb_route_ask(env, env->ingress_ifindex, q, ret);
 	return ret->reason;
 }
 

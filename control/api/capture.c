@@ -53,12 +53,13 @@ static void set_decision(const struct lbd *d, const struct explanation *x, json_
 
 static json_t *render_row(struct capture_walk *w, const struct capture_packet *packet)
 {
+	const struct explain_world world = explain_world_of(w->d);
 	const struct explain_frame frame = {packet->frame, packet->captured_len, packet->len};
 	struct explanation x;
 	char time[CLOCK_TEXT_MAX];
 	json_t *o;
 
-	explain_run_frame(&w->d->tables->rows, &frame, clock_now_s(), &w->fragments, &x);
+	explain_run_frame(&world, &frame, &w->fragments, &x);
 	o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:s?, s:s?}", "number", (json_int_t)w->number,
 		      "time", clock_render(packet->time_ns, 9, time), "packet", x.text, "length",
 		      (json_int_t)packet->len, "captured", (json_int_t)packet->captured_len,

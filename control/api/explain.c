@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "control/kernel_route.h"
+
 #define IP_LEN_MAX 65535
 
 // Only TCP and UDP have ports.
@@ -85,8 +87,27 @@ static int parse_query(const struct api_request *r, struct explain_query *ret, s
 	return parse_size(r, ret, e);
 }
 
+static int ask_route(void *arg, uint32_t ifindex, const struct lb_route_query *query,
+		     struct lb_route_answer *ret)
+{
+	struct lbd *d = arg;
+
+	if (!d->route_fd)
+		d->route_fd = kernel_route_load();
+	return d->route_fd < 0 ? d->route_fd : kernel_route_ask(d->route_fd, ifindex, query, ret);
+}
+
+struct explain_world explain_world_of(struct lbd *d)
+{
+	return (struct explain_world){.tables = &d->tables->rows,
+				      .now_s = clock_now_s(),
+				      .ask_route = ask_route,
+				      .arg = d};
+}
+
 int api_explain_get(struct api_request *r, struct err *e)
 {
+	const struct explain_world world = explain_world_of(r->d);
 	struct explain_query query = {0};
 	struct explanation x;
 	struct telling t = {.d = r->d, .query = &query, .x = &x};
@@ -94,7 +115,7 @@ int api_explain_get(struct api_request *r, struct err *e)
 
 	if (code)
 		return code;
-	explain_run_query(&r->d->tables->rows, &query, clock_now_s(), &x);
+	explain_run_query(&world, &query, &x);
 	t.o = json_object();
 	t.story = json_array();
 	explain_tell(&t);

@@ -17,6 +17,9 @@ struct telling {
 	json_t *story; // the same in sentences, one each
 };
 
+// The running tables, and the kernel's routes.
+struct explain_world explain_world_of(struct lbd *d);
+
 // Fills in t->o and t->story, in the order of the walk.
 void explain_tell(struct telling *t);
 

@@ -296,7 +296,7 @@ static void tell_hop(struct telling *t)
 	char name[IF_NAMESIZE], destination[24], source[24];
 
 	json_object_set_new(t->o, "hop", json_null());
-	if (x->is_route_asked)
+	if (x->is_route_asked && !x->is_route_known)
 		tell(t, "next hop  by the kernel's routes: no mirrored route matches");
 	if (!x->link.ifindex)
 		return;
@@ -305,11 +305,12 @@ static void tell_hop(struct telling *t)
 	render_mac(x->link.macs, destination, sizeof(destination));
 	render_mac(x->link.macs + 6, source, sizeof(source));
 	json_object_set_new(t->o, "hop",
-			    json_pack("{s:s, s:I, s:s, s:s}", "interface", name, "mtu",
+			    json_pack("{s:s, s:I, s:s, s:s, s:b}", "interface", name, "mtu",
 				      (json_int_t)x->link.mtu, "destination_mac", destination,
-				      "source_mac", source));
-	tell(t, "next hop  %s, by interface %s (%s), MTU %u", destination, name, source,
-	     x->link.mtu);
+				      "source_mac", source, "mirrored", !x->is_route_asked));
+	tell(t, "next hop  %s, by interface %s (%s), MTU %u%s", destination, name, source,
+	     x->link.mtu,
+	     x->is_route_asked ? ": by the kernel's routes, no mirrored route matches" : "");
 }
 
 static void tell_answer(struct telling *t)
@@ -392,6 +393,7 @@ static void tell_rate(struct telling *t)
 static void tell_new_connection(struct telling *t)
 {
 	struct explain_query query = *t->query;
+	const struct explain_world world = explain_world_of(t->d);
 	struct explanation x;
 	char backend[ADDRESS_TEXT_MAX];
 
@@ -399,7 +401,7 @@ static void tell_new_connection(struct telling *t)
 	if (query.protocol != IPPROTO_TCP || query.is_syn || !t->x->has_slot)
 		return;
 	query.is_syn = true;
-	explain_run_query(&t->d->tables->rows, &query, clock_now_s(), &x);
+	explain_run_query(&world, &query, &x);
 	if (x.verdict == t->x->verdict && x.backend == t->x->backend)
 		return;
 	json_object_set_new(t->o, "new_connection",

@@ -10,30 +10,11 @@
 // packets write it. `explain` hands out private copies of those rows.
 #pragma once
 
+#include "route.h"
 #include "tables.h"
 
 // A driver's own: where its tables are, and its packet (struct xdp_md under XDP).
 struct lb_env;
-
-// What a driver's route look-up says.
-struct lb_route_answer {
-	enum lb_reason reason; // LB_REASON_REPLY: the link holds (of a packet too big for it: its
-			       // MTU); else why not
-	struct lb_link link;
-};
-
-// What is asked of it: a reply of nat as it will leave.
-struct lb_route_query {
-	struct lb_address source; // the VIP
-	struct lb_address destination;
-	__be16 source_port;
-	__be16 destination_port;
-	__u16 ip_len; // bytes of the IP packet
-	__u8 family;  // 4, 6
-	__u8 protocol;
-	__u8 tos;
-	__u8 pad[7];
-};
 
 #include "platform_impl.h"
 

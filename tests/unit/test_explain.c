@@ -28,10 +28,11 @@ static struct explain_query tcp(const char *source, const char *destination, uin
 // Asks, and sees that no byte of the tables has changed.
 static struct explanation ask(struct bed *b, const struct explain_query *q)
 {
+	const struct explain_world world = {.tables = &b->t->rows, .now_s = b->now_s};
 	uint8_t *before = bed_snapshot(b->t, NULL);
 	struct explanation x;
 
-	explain_run_query(&b->t->rows, q, b->now_s, &x);
+	explain_run_query(&world, q, &x);
 	assert_true(bed_is_same(b->t, before));
 	free(before);
 	assert_false(x.is_cut);
@@ -167,13 +168,14 @@ static struct explanation ask_frame(struct bed *b, const char *hex, uint32_t cap
 				    struct explain_fragments *fragments)
 {
 	const uint32_t len = (uint32_t)strlen(hex) / 2;
+	const struct explain_world world = {.tables = &b->t->rows, .now_s = b->now_s};
 	uint8_t bytes[128];
 	const struct explain_frame frame = {bytes, captured_n ? captured_n : len, len};
 	struct explanation x;
 
 	for (uint32_t i = 0; i < len; i++)
 		assert_int_equal(sscanf(hex + 2 * i, "%2hhx", bytes + i), 1);
-	explain_run_frame(&b->t->rows, &frame, b->now_s, fragments, &x);
+	explain_run_frame(&world, &frame, fragments, &x);
 	return x;
 }
 
