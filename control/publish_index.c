@@ -289,6 +289,14 @@ bool reverse_is_claimed(const struct publisher *p, uint32_t row)
 	return index_value(&p->reverse_index, &b->address, b->protocol, b->port) == row;
 }
 
+static void set_waits(struct publisher *p, uint32_t row, bool waits)
+{
+	if (p->backends[row].waits == waits)
+		return;
+	p->backends[row].waits = waits;
+	p->waiting_n += waits ? 1 : -1u;
+}
+
 int reverse_claim(struct publisher *p, uint32_t row)
 {
 	const struct lb_backend *b = &p->t->backends[row];
@@ -297,25 +305,30 @@ int reverse_claim(struct publisher *p, uint32_t row)
 	// A backend that moved here from another service and is leaving there still answers
 	// that one's connections. One of a service that is to go at once does not matter.
 	if (owner && owner != row && backend_is_live(p, owner) &&
-	    p->services[p->t->backends[owner].service].is_wanted)
+	    p->services[p->t->backends[owner].service].is_wanted) {
+		set_waits(p, row, true);
 		return 0;
+	}
+	set_waits(p, row, false);
 	return index_set(p, &p->reverse_index, &b->address, b->protocol, b->port, row) < 0 ? -1 : 1;
 }
 
 void reverse_release(struct publisher *p, uint32_t row)
 {
 	const struct lb_backend *b = &p->t->backends[row];
+	uint32_t cursor = 0, other;
 	int64_t n;
 
+	set_waits(p, row, false);
 	if (b->mode != LB_MODE_NAT || !reverse_is_claimed(p, row))
 		return;
-	for (uint32_t cursor = 0, other;
-	     (other = backend_next_of_address(p, &b->address, &cursor));) {
+	while (p->waiting_n && (other = backend_next_of_address(p, &b->address, &cursor))) {
 		const struct lb_backend *o = &p->t->backends[other];
 
 		if (other == row || o->mode != LB_MODE_NAT || o->port != b->port ||
 		    o->protocol != b->protocol || !p->backends[other].is_wanted)
 			continue;
+		set_waits(p, other, false);
 		index_set(p, &p->reverse_index, &o->address, o->protocol, o->port, other);
 		ring_touch(p, o->service);
 		return;

@@ -219,11 +219,6 @@ static uint64_t backend_hash(uint32_t service, const struct lb_address *address,
 	return map_hash(hash, &port, sizeof(port));
 }
 
-static uint64_t address_hash(const struct lb_address *address)
-{
-	return map_hash(MAP_HASH_START, address, sizeof(*address));
-}
-
 uint32_t backend_lookup(const struct publisher *p, uint32_t service,
 			const struct lb_address *address, uint16_t port)
 {
@@ -237,18 +232,6 @@ uint32_t backend_lookup(const struct publisher *p, uint32_t service,
 		    address_is_equal(&b->address, address))
 			return row;
 	}
-	return 0;
-}
-
-uint32_t backend_next_of_address(const struct publisher *p, const struct lb_address *address,
-				 uint32_t *cursor)
-{
-	uint64_t hash = address_hash(address);
-	uint32_t row;
-
-	while ((row = map_next(&p->address_map, hash, cursor)))
-		if (address_is_equal(&p->t->backends[row].address, address))
-			return row;
 	return 0;
 }
 
@@ -282,14 +265,19 @@ static void clear_backend_counters(struct publisher *p, uint32_t row)
 static enum health_state known_health(const struct publisher *p, const struct lb_backend *b)
 {
 	uint64_t name_hash = p->t->services[b->service].name_hash;
-	uint32_t cursor = 0, row;
 
-	while ((row = backend_next_of_address(p, &b->address, &cursor))) {
-		const struct lb_backend *other = &p->t->backends[row];
+	// Of either family, and where the service is made anew its row before, too.
+	for (int family = 4; family <= 6; family += 2) {
+		uint64_t hash = service_hash(name_hash, family);
+		uint32_t cursor = 0, service;
 
-		if (other->port == b->port && p->backends[row].is_wanted &&
-		    p->t->services[other->service].name_hash == name_hash)
-			return p->backends[row].health;
+		while ((service = map_next(&p->service_map, hash, &cursor))) {
+			uint32_t row = backend_lookup(p, service, &b->address, ntohs(b->port));
+
+			if (row && p->backends[row].is_wanted &&
+			    p->t->services[service].name_hash == name_hash)
+				return p->backends[row].health;
+		}
 	}
 	return HEALTH_UNKNOWN;
 }
@@ -343,7 +331,7 @@ void backend_link(struct publisher *p, uint32_t row)
 	if (b->state != LB_ROW_LIVE)
 		return;
 	map_add(&p->backend_map, backend_hash(b->service, &b->address, ntohs(b->port)), row);
-	map_add(&p->address_map, address_hash(&b->address), row);
+	address_link(p, row);
 	hop_ref(p, b->hop);
 }
 
@@ -390,7 +378,7 @@ void backend_retire(struct publisher *p, uint32_t row)
 	if (p->backends[row].current_n || p->backends[row].settled_n)
 		ring_update(p, b->service);
 	map_del(&p->backend_map, backend_hash(b->service, &b->address, ntohs(b->port)), row);
-	map_del(&p->address_map, address_hash(&b->address), row);
+	address_unlink(p, row);
 	publish_store_32(p, &b->retired_s, p->now_s);
 	publish_store_32(p, &b->state, LB_ROW_RETIRED);
 	p->retired_backends_n++;

@@ -7,6 +7,7 @@
 //   publish_adopt.c  what a restarted lbd finds, also half done
 //   publish_check.c  whether a model fits
 //   publish_rows.c   rows of services and backends: made, matched, retired, freed
+//   publish_address.c  the rows of an address
 //   publish_index.c  the two indexes: VIP -> service, backend -> reply
 //   publish_hops.c   hops and routes
 //   ring.c           a service's slots: who is eligible, what a slot says
@@ -48,7 +49,8 @@ struct pub_service {
 };
 
 struct pub_backend {
-	uint32_t next; // of the same service row; 0: the last
+	uint32_t next;			       // of the same service row; 0: the last
+	uint32_t address_before, address_next; // live rows of the same address; 0: none
 	uint32_t weight;
 	uint8_t wanted_state; // enum model_state
 	uint8_t health;	      // enum health_state
@@ -56,6 +58,7 @@ struct pub_backend {
 	bool is_listed;	      // publisher_apply(): the model has it
 	bool is_clean;	      // this round: no slot and no unexpired entry named it so far
 	bool has_told_hop;
+	bool waits; // nat: for the replies of its address and port
 	struct publisher_hop
 		told_hop;    // what netlink says of its address, usable in its mode or not
 	uint32_t deadline_s; // leaving
@@ -111,7 +114,7 @@ struct publisher {
 	struct pub_hop *hops;
 	struct map service_map; // name, family -> row in use
 	struct map backend_map; // service row, address, port -> live row
-	struct map address_map; // address -> rows that follow its hop
+	struct map address_map; // address -> the first of its live rows
 	struct map hop_map;	// content -> row, live or retired
 	struct pub_index service_index, reverse_index;
 	struct slot_range *ranges; // scratch of slots_list(), slots_take(): [service_n]
@@ -122,7 +125,8 @@ struct publisher {
 	uint32_t *wanted;
 	uint32_t *dirty; // [service_n]: rows whose ring must be looked through
 	uint32_t dirty_n;
-	uint32_t held; // publisher_hold() calls open
+	uint32_t held;	    // publisher_hold() calls open
+	uint32_t waiting_n; // rows with `waits`
 	uint32_t lookups_n, leaving_n, retired_backends_n, retired_services_n, retired_hops_n;
 	uint32_t earliest_deadline_s;
 	uint32_t routes_left_s[LB_ROUTE_SETS];	// when packets were sent on to the next one
@@ -170,9 +174,6 @@ uint32_t service_lookup(const struct publisher *p, uint64_t name_hash, int famil
 // A live row; 0: none.
 uint32_t backend_lookup(const struct publisher *p, uint32_t service,
 			const struct lb_address *address, uint16_t port);
-// Yields the live rows of an address, 0 at the end; *cursor is 0 at first.
-uint32_t backend_next_of_address(const struct publisher *p, const struct lb_address *address,
-				 uint32_t *cursor);
 // Into the map of rows in use by name and family, or out of it.
 void service_link(struct publisher *p, uint32_t row);
 void service_unlink(struct publisher *p, uint32_t row);
@@ -198,6 +199,13 @@ void backend_free(struct publisher *p, uint32_t row);
 // Writes the flags that health and the operator's state call for.
 void backend_set_flags(struct publisher *p, uint32_t row);
 void backend_leave(struct publisher *p, uint32_t row, uint32_t deadline_s);
+
+// ---- rows of an address (publish_address.c) ----
+// Yields the live ones, 0 at the end; *cursor is 0 at first.
+uint32_t backend_next_of_address(const struct publisher *p, const struct lb_address *address,
+				 uint32_t *cursor);
+void address_link(struct publisher *p, uint32_t row);
+void address_unlink(struct publisher *p, uint32_t row);
 
 // ---- ranges of slots (publish_rows.c) ----
 // Lists in p->ranges, sorted, what the rows that are not free have.
