@@ -249,6 +249,11 @@ exits 1 backend drain 10.1.0.99
 expect "an address that no service has is named" grep -q '^lbctl: 10.1.0.99: no service has such' "$RUN/says"
 exits 2 backend drain web
 exits 0 service remove second
+exits 0 service add third --vip 203.0.113.78 --port 80 --ring 251 --backend 10.1.0.12:8099 --check tcp \
+	--check-fall 10 --check-interval 20s
+await 20 "the last answer is no reason by itself" eval \
+	'lbctl backend list third | grep -q "unknown .* not known to be up yet: connection refused"'
+exits 0 service remove third
 
 # ---- events ----
 

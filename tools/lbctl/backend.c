@@ -38,7 +38,7 @@ static void note_of(const json_t *b, const char *protocol, char *buf, size_t buf
 		snprintf(buf, buf_len, "%s%s%s", cause, json_is_number(since) ? ", for " : "",
 			 json_is_number(since) ? show_age(json_number_value(since), age) : "");
 	else if (!strcmp(json_text(b, "health"), "unknown") && *cause)
-		snprintf(buf, buf_len, "%s", cause);
+		snprintf(buf, buf_len, "not known to be up yet: %s", cause);
 	else if (*why_not && strcmp(why_not, "disabled") && strcmp(why_not, "draining"))
 		snprintf(buf, buf_len, "%s", why_not);
 	else if (has_only_syns(b, protocol))
