@@ -7,7 +7,9 @@
 #include "control/schema.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,24 +19,19 @@ json_t *schema_render_service_json(const struct model_service *s)
 	return fields_render(&schema_service_fields, s, false);
 }
 
-static json_t *render_services(const struct model *m, bool for_people)
+json_t *schema_render_json(const struct model *m)
 {
 	json_t *services = json_array();
 
 	for (size_t i = 0; i < m->services_n && services; i++) {
-		json_t *s = fields_render(&schema_service_fields, &m->services[i], for_people);
+		json_t *s = schema_render_service_json(&m->services[i]);
 
 		if (json_array_append_new(services, s) < 0) {
 			json_decref(services);
 			services = NULL;
 		}
 	}
-	return services;
-}
-
-json_t *schema_render_json(const struct model *m)
-{
-	return json_pack("{s:o}", "services", render_services(m, false));
+	return json_pack("{s:o}", "services", services);
 }
 
 // Whether @text can stand without quotes, in braces too, and is no number, boolean or null.
@@ -61,6 +58,8 @@ static void write_scalar(FILE *out, const json_t *value)
 {
 	if (json_is_string(value) && is_plain(json_string_value(value)))
 		fputs(json_string_value(value), out);
+	else if (json_is_integer(value))
+		fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else
 		json_dumpf(value, out, JSON_ENCODE_ANY); // a JSON string is a quoted YAML one
 }
@@ -121,25 +120,35 @@ static void write_service(FILE *out, json_t *service)
 	}
 }
 
+// One after the other: a service's tree is small, and is gone before the next is made.
+static int write_services(FILE *out, const struct model *m)
+{
+	for (size_t i = 0; i < m->services_n; i++) {
+		json_t *s = fields_render(&schema_service_fields, &m->services[i], true);
+
+		if (!s)
+			return -ENOMEM;
+		write_service(out, s);
+		json_decref(s);
+	}
+	return 0;
+}
+
 char *schema_render_yaml(const struct model *m)
 {
-	json_t *services = render_services(m, true), *service;
 	char *text = NULL;
-	size_t len, i;
-	FILE *out;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	int status;
 
-	if (!services)
+	if (!out)
 		return NULL;
-	out = open_memstream(&text, &len);
-	if (out) {
-		fputs(m->services_n ? "services:\n" : "services: []\n", out);
-		json_array_foreach (services, i, service)
-			write_service(out, service);
-		if (fclose(out) != 0) {
-			free(text);
-			text = NULL;
-		}
+	__fsetlocking(out, FSETLOCKING_BYCALLER); // nobody else has it
+	fputs(m->services_n ? "services:\n" : "services: []\n", out);
+	status = write_services(out, m);
+	if (fclose(out) != 0 || status) {
+		free(text);
+		text = NULL;
 	}
-	json_decref(services);
 	return text;
 }
