@@ -257,10 +257,9 @@ void follow_guard_lost(void *arg)
 {
 	struct lbd *d = arg;
 
-	events_add(
-		d->events, "warning", NULL, NULL,
-		"the nftables table inet sluice was taken away (`nft flush ruleset`?); it is put "
-		"there again");
+	events_add(d->events, "warning", NULL, NULL,
+		   "the nftables table inet sluice or what is in it was taken away (`nft flush "
+		   "ruleset`?); it is put there again");
 	d->follow->is_guarded = follow_set_guard(d);
 }
 

@@ -5,7 +5,8 @@
 // loop; guard_render.c says what is in it.
 //
 // Sets are changed by their elements, and hooks stay as they are: to unregister one waits
-// for all packets. A transaction is whole or nothing, so there is no moment without.
+// for all packets. A transaction is whole or nothing, so there is no moment without. Many
+// changed elements go in some of them, one a turn of the loop: thousands would hold it up.
 #include "control/guard.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@
 #include "control/guard_render.h"
 
 #define REMOVE "add table " GUARD_TABLE "\ndelete table " GUARD_TABLE "\n"
-#define EVENTS_MAX 64 // read in a turn of the loop
+#define EVENTS_MAX 64	// read in a turn of the loop
+#define CHANGES_MAX 256 // likewise made: a few milliseconds
 
 struct guard {
 	const struct settings *settings;
@@ -30,7 +32,8 @@ struct guard {
 	void (*lost)(void *arg);
 	void *arg;
 	bool is_put; // the table holds `put`
-	struct guard_wanted put;
+	struct guard_wanted put, wanted;
+	struct event *more; // pending while `put` is not yet `wanted`
 };
 
 // ---- nftables ----
@@ -132,6 +135,8 @@ static void open_events(struct guard *g, struct event_base *base)
 
 // ---- public ----
 
+static void on_more(evutil_socket_t fd, short what, void *arg);
+
 int guard_open(struct event_base *base, const struct settings *s, void (*lost)(void *arg),
 	       void *arg, struct guard **ret, struct err *e)
 {
@@ -142,6 +147,11 @@ int guard_open(struct event_base *base, const struct settings *s, void (*lost)(v
 	g->settings = s;
 	g->lost = lost;
 	g->arg = arg;
+	g->more = evtimer_new(base, on_more, g);
+	if (!g->more) {
+		free(g);
+		return err_set(e, -ENOMEM, "guard: out of memory");
+	}
 	g->nft = open_nft();
 	if (g->nft)
 		open_events(g, base);
@@ -174,28 +184,66 @@ static void free_wanted(struct guard_wanted *w)
 	*w = (struct guard_wanted){};
 }
 
-int guard_put(struct guard *g, struct guard_wanted *wanted, struct err *e)
+static int put_some(struct guard *g, struct err *e)
 {
-	int status;
+	static const struct timeval soon = {0};
+	struct guard_wanted next;
+	size_t left = CHANGES_MAX;
+	int status = guard_approach(&g->put, &g->wanted, &left, &next);
 
-	guard_sort(&wanted->services);
-	guard_sort(&wanted->backends);
-	status = put(g, "", wanted, e);
-	if (status && g->is_put) { // somebody else changed it
-		g->is_put = false;
-		status = put(g, "", wanted, e);
-	}
-	if (status) // another version's sets
-		status = put(g, REMOVE, wanted, e);
+	if (status)
+		return err_set(e, status, "guard: out of memory");
+	status = put(g, "", &next, e);
 	if (status) {
-		free_wanted(wanted);
+		free_wanted(&next);
 		return status;
 	}
 	free_wanted(&g->put);
-	g->put = *wanted;
-	g->is_put = true;
-	*wanted = (struct guard_wanted){};
+	g->put = next;
+	if (!left)
+		event_add(g->more, &soon);
 	return 0;
+}
+
+static int put_all(struct guard *g, struct err *e)
+{
+	int status;
+
+	g->is_put = false;
+	status = put(g, "", &g->wanted, e);
+	if (status) // another version's sets
+		status = put(g, REMOVE, &g->wanted, e);
+	if (status)
+		return status;
+	free_wanted(&g->put);
+	g->put = g->wanted;
+	g->wanted = (struct guard_wanted){};
+	g->is_put = true;
+	return 0;
+}
+
+static void on_more(evutil_socket_t fd, short what, void *arg)
+{
+	struct guard *g = arg;
+	struct err e;
+
+	if (!g->is_put || !put_some(g, &e))
+		return;
+	g->is_put = false; // somebody else changed it
+	g->lost(g->arg);
+}
+
+int guard_put(struct guard *g, struct guard_wanted *wanted, struct err *e)
+{
+	event_del(g->more);
+	guard_sort(&wanted->services);
+	guard_sort(&wanted->backends);
+	free_wanted(&g->wanted);
+	g->wanted = *wanted;
+	*wanted = (struct guard_wanted){};
+	if (g->is_put && !put_some(g, e))
+		return 0;
+	return put_all(g, e); // for the first time, or somebody else changed it
 }
 
 void guard_close(struct guard *g)
@@ -204,11 +252,13 @@ void guard_close(struct guard *g)
 		return;
 	if (g->readable)
 		event_free(g->readable);
+	event_free(g->more);
 	if (g->events)
 		mnl_socket_close(g->events);
 	if (g->nft)
 		nft_ctx_free(g->nft);
 	free_wanted(&g->put);
+	free_wanted(&g->wanted);
 	free(g);
 }
 

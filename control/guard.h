@@ -34,14 +34,15 @@ struct guard_wanted {
 	struct guard_keys backends; // of nat, leaving ones too
 };
 
-// @lost is called from the loop when somebody else took the table away (`nft flush ruleset`): the
-// next guard_put() makes all of it again. @s is borrowed. 0, or -ENOMEM with @e filled: a host
-// without nf_tables is guard_put()'s to tell.
+// @lost is called from the loop when somebody else took the table (`nft flush ruleset`) or what is
+// in it away: the next guard_put() makes all of it again. @s is borrowed. 0, or -ENOMEM with @e
+// filled: a host without nf_tables is guard_put()'s to tell.
 int guard_open(struct event_base *base, const struct settings *s, void (*lost)(void *arg),
 	       void *arg, struct guard **ret, struct err *e);
-// Makes the table hold exactly @wanted, in one transaction; nothing is done where it does. The
-// first time, all that an lbd before this one left there is replaced. Takes the keys over, in any
-// case. 0, -ENOMEM, or -EOPNOTSUPP: nftables is not there, or refused.
+// Makes the table hold exactly @wanted: at once, or in the turns of the loop that follow where much
+// changes. The first time, all that an lbd before this one left there is replaced, in one
+// transaction. Takes the keys over, in any case. 0, -ENOMEM, or -EOPNOTSUPP: nftables is not there,
+// or refused.
 int guard_put(struct guard *g, struct guard_wanted *wanted, struct err *e);
 void guard_close(struct guard *g); // leaves the table; NULL is allowed
 

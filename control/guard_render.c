@@ -9,6 +9,7 @@
 // (route_neighbour), and only what the kernel sends makes it do so.
 #include "control/guard_render.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,46 @@ void guard_sort(struct guard_keys *k)
 		if (!i || compare_keys(&k->keys[i], &k->keys[unique - 1]))
 			k->keys[unique++] = k->keys[i];
 	k->n = unique;
+}
+
+static int approach(const struct guard_keys *put, const struct guard_keys *wanted, size_t *left,
+		    struct guard_keys *ret)
+{
+	struct guard_keys keys = {.keys = malloc((put->n + wanted->n + 1) * sizeof(*keys.keys))};
+	size_t i = 0, j = 0;
+
+	if (!keys.keys)
+		return -ENOMEM;
+	while (i < put->n || j < wanted->n) {
+		int order = i == put->n	     ? 1
+			    : j == wanted->n ? -1
+					     : compare_keys(&put->keys[i], &wanted->keys[j]);
+		bool changes = order && *left;
+
+		if (changes)
+			--*left;
+		if (order <= 0 ? !changes : changes)
+			keys.keys[keys.n++] = order <= 0 ? put->keys[i] : wanted->keys[j];
+		i += order <= 0;
+		j += order >= 0;
+	}
+	*ret = keys;
+	return 0;
+}
+
+int guard_approach(const struct guard_wanted *put, const struct guard_wanted *wanted, size_t *left,
+		   struct guard_wanted *ret)
+{
+	struct guard_wanted next = {};
+
+	if (approach(&put->services, &wanted->services, left, &next.services))
+		return -ENOMEM;
+	if (approach(&put->backends, &wanted->backends, left, &next.backends)) {
+		free(next.services.keys);
+		return -ENOMEM;
+	}
+	*ret = next;
+	return 0;
 }
 
 // Whether @k has @key. *at: where the one before, which was smaller, was looked for.
