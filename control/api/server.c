@@ -35,7 +35,8 @@ struct listener {
 	bool is_public;
 	struct evhttp *http;
 	struct evconnlistener *socket;
-	struct event *pause; // its end
+	struct event *pause; // its end, or the end of the time in which it shows that all is well
+	bool is_paused;
 };
 
 struct api {
@@ -47,6 +48,8 @@ struct api {
 	struct listener all, public;
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
+
+static struct api *serving; // a process has one
 
 #define TRACE_QUERY "service protocol source destination reason verdict rate snap count seconds"
 
@@ -179,7 +182,7 @@ static void take_request(struct evhttp_request *http, void *arg)
 	evhttp_clear_headers(&r.query);
 }
 
-// ---- no more connections than there is room for ----
+// ---- connections that have to wait ----
 
 // What clients open must not take the descriptors of checks, of netlink and of each other's
 // listener: the public one stops at three quarters of all, the unix socket at seven eighths. A new
@@ -196,29 +199,66 @@ static bool is_crowded(const struct listener *l)
 	       (rlim_t)fd >= limit.rlim_cur / 8 * (l->is_public ? 6 : 7);
 }
 
-static void wait_for_room(struct listener *l)
+static void set_pause_end(struct listener *l)
 {
 	const struct timeval pause = {.tv_sec = PAUSE_S};
 
-	evconnlistener_disable(l->socket);
 	event_add(l->pause, &pause);
-	events_set_warning(l->api->d->events, l->is_public ? "listen" : "socket",
+}
+
+static const char *warning_key(const struct listener *l)
+{
+	return l->is_public ? "listen" : "socket";
+}
+
+static const char *address_of(const struct listener *l)
+{
+	return l->is_public ? l->api->d->settings->listen : l->api->socket_path;
+}
+
+static void pause_listener(struct listener *l)
+{
+	evconnlistener_disable(l->socket);
+	l->is_paused = true;
+	set_pause_end(l);
+}
+
+static void wait_for_room(struct listener *l)
+{
+	pause_listener(l);
+	events_set_warning(l->api->d->events, warning_key(l),
 			   "%s has more connections than there is room for: new ones wait; "
 			   "`ss -%cp` shows whose they are",
-			   l->is_public ? l->api->d->settings->listen : l->api->socket_path,
-			   l->is_public ? 't' : 'x');
+			   address_of(l), l->is_public ? 't' : 'x');
+}
+
+// Of evhttp's listener, whose argument is not ours. The connection may still be there to be
+// accepted: who tried at once would try for ever.
+static void on_accept_error(struct evconnlistener *socket, void *arg)
+{
+	const int cause = EVUTIL_SOCKET_ERROR();
+	struct listener *l = socket == serving->all.socket ? &serving->all : &serving->public;
+
+	pause_listener(l);
+	events_set_warning(l->api->d->events, warning_key(l),
+			   "%s cannot take connections, which wait, and tries again every second: "
+			   "%s",
+			   address_of(l), evutil_socket_error_to_string(cause));
 }
 
 static void on_pause_end(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
 
-	if (is_crowded(l)) {
+	if (!l->is_paused) {
+		events_clear_warning(l->api->d->events, warning_key(l));
+	} else if (is_crowded(l)) {
 		wait_for_room(l);
-		return;
+	} else {
+		l->is_paused = false;
+		evconnlistener_enable(l->socket);
+		set_pause_end(l);
 	}
-	events_clear_warning(l->api->d->events, l->is_public ? "listen" : "socket");
-	evconnlistener_enable(l->socket);
 }
 
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
@@ -246,6 +286,7 @@ static int listener_start(struct api *a, struct listener *l, int fd, bool is_pub
 		return err_set(e, -ENOMEM, "the API cannot listen: %s", strerror(errno));
 	}
 	l->socket = evhttp_bound_socket_get_listener(bound);
+	evconnlistener_set_error_cb(l->socket, on_accept_error);
 	evhttp_set_bevcb(l->http, on_connection, l);
 	evhttp_set_timeout(l->http, TIMEOUT_S);
 	evhttp_set_max_headers_size(l->http, HEADERS_MAX);
@@ -375,6 +416,7 @@ int api_start(struct lbd *d, struct api **ret, struct err *e)
 	if (!a)
 		return err_set(e, -ENOMEM, "no memory for the API");
 	a->d = d;
+	serving = a;
 	a->rate = rate_new(d);
 	a->streams = event_streams_new(d);
 	a->walks = walks_new(d);

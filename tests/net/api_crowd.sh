@@ -3,7 +3,7 @@
 #
 # Somebody opens as many connections to lbd as he can, on the read-only listener and then on the
 # unix socket, and says nothing on them: checks go on, so does whoever has another listener, and
-# all is well once he is gone.
+# all is well once he is gone. So it is where no connection can be accepted for a while.
 
 . "$(dirname "$0")/lib.sh"
 isolate "$@"
@@ -93,3 +93,23 @@ await 20 "checks go on: the backend is asked" test -e "$RUN/asked"
 disperse
 await 30 "lbctl is answered" timeout 5 "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" status
 await 20 "the backend is up" health_is up
+
+# Both listeners said so: neither could ask, and none could hear it from the API.
+both_wait()
+{
+	grep "127.0.0.1:9099 cannot take connections" "$RUN/log/lbd"
+	grep "lbd.sock cannot take connections" "$RUN/log/lbd"
+}
+
+say "no connection can be accepted at all"
+prlimit --pid "$LBD" --nofile=3:
+spawn lb client curl -fsS --max-time 60 http://127.0.0.1:9099/metrics
+CLIENT=$SPAWNED
+spawn lb lbctl "$BUILD/lbctl" --socket "$RUN/lbd/lbd.sock" status
+LBCTL=$SPAWNED
+await 20 "lbd says so" both_wait
+prlimit --pid "$LBD" --nofile=256:
+expect "/metrics is answered after all" wait "$CLIENT"
+expect "so is lbctl" wait "$LBCTL"
+expect "it was not tried over and over" test "$(grep -c "accept() call" "$RUN/log/lbd")" = 0
+await 30 "and nobody is warned" eval '! lbctl status | grep -E "connections, which|more connections"'
