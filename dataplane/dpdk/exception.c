@@ -24,6 +24,7 @@ static void close_tap(struct port *p)
 		close(p->tap_fd);
 	p->tap_fd = -1;
 	p->tap_ifindex = 0;
+	p->has_frames = false;
 }
 
 void exception_follow(struct lb_dpdk *d)
@@ -47,6 +48,7 @@ void exception_follow(struct lb_dpdk *d)
 			continue;
 		}
 		p->tap_ifindex = ifindex;
+		d->are_links_stale = true;
 		say("port %s is %s to the kernel", p->name, name);
 	}
 }
@@ -105,11 +107,12 @@ static unsigned int carry_from_kernel(struct port *p)
 	static uint8_t frame[FRAME_MAX];
 	unsigned int n;
 
-	for (n = 0; n < BURST && p->tap_fd >= 0; n++) {
+	for (n = 0; n < BURST && p->has_frames; n++) {
 		ssize_t len = read(p->tap_fd, frame, sizeof(frame));
 		struct rte_mbuf *m;
 
 		if (len <= 0) {
+			p->has_frames = false;
 			if (len < 0 && errno == EBADFD)
 				close_tap(p);
 			break;

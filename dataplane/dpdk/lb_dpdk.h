@@ -48,6 +48,7 @@ struct port {
 	// exception.c
 	int tap_fd; // -1: none
 	uint32_t tap_ifindex;
+	bool has_frames; // the TAP: so poll(2) has said, and no read since that there are no more
 };
 
 struct queue {
@@ -92,6 +93,7 @@ struct lb_dpdk {
 	struct tables *tables; // NULL: there are none now
 	struct routes *routes;
 	struct trace *trace;  // NULL: nobody traces
+	bool are_links_stale; // a TAP, or what the kernel says of one, may be another
 	bool is_stopping;     // set by a signal
 	uint32_t fixed_now_s; // the clock, for tests; 0: the kernel's
 };
@@ -117,8 +119,10 @@ int ports_open(struct lb_dpdk *d, struct err *e);
 void ports_close(struct lb_dpdk *d);
 // Writes the rows of ports into the tables.
 void ports_show(struct lb_dpdk *d);
-// The link's state into the rows, and the interfaces' MTUs onto the ports. Now and then.
+// The link's state into the rows. Now and then.
 void ports_follow(struct lb_dpdk *d);
+// The TAPs' MTUs onto the ports, where they may be others.
+void ports_follow_mtus(struct lb_dpdk *d);
 
 // ---- worker.c ----
 
@@ -158,9 +162,9 @@ void trace_leave(struct lb_dpdk *d); // the workers have ended
 // the tables leave open.
 int routes_open(const struct lb_dpdk *d, struct routes **ret, struct err *e);
 void routes_close(struct routes *r);
-// Reads what changed. Now and then.
-void routes_follow(struct routes *r);
-int routes_get_fd(const struct routes *r); // readable: something changed
+// Reads what changed, where @has_events, and follows it. True: a link may be another.
+bool routes_follow(struct routes *r, bool has_events);
+int routes_get_fd(const struct routes *r); // readable: there are events
 // A worker's look-up: struct lb_env's route.
 void routes_lookup(const void *routes, const struct lb_route_query *query,
 		   struct lb_route_answer *ret);

@@ -69,25 +69,32 @@ static bool is_stopping(const struct lb_dpdk *d)
 
 // ---- the main lcore ----
 
-// Until a TAP or netlink has something, or a moment is over: workers cannot wake this.
-static void rest(const struct lb_dpdk *d)
+// Until a TAP or netlink has something, or a moment is over: workers cannot wake this. With
+// @is_busy it does not wait. True: netlink has.
+static bool rest(struct lb_dpdk *d, bool is_busy)
 {
-	const struct timespec moment = {.tv_nsec = IDLE_US * 1000};
+	const struct timespec moment = {.tv_nsec = is_busy ? 0 : IDLE_US * 1000};
 	struct pollfd fds[LB_PORT_MAX + 1];
 	nfds_t n = 0;
 
 	for (unsigned int i = 0; i < d->ports_n; i++)
 		fds[n++] = (struct pollfd){.fd = d->ports[i].tap_fd, .events = POLLIN};
 	fds[n++] = (struct pollfd){.fd = routes_get_fd(d->routes), .events = POLLIN};
-	ppoll(fds, n, &moment, NULL);
+	if (ppoll(fds, n, &moment, NULL) <= 0)
+		return false;
+	for (unsigned int i = 0; i < d->ports_n; i++)
+		if (fds[i].revents)
+			d->ports[i].has_frames = true;
+	return fds[n - 1].revents;
 }
 
 static int run(struct lb_dpdk *d, struct err *e)
 {
 	uint64_t due_ms = 0;
+	bool has_events = true;
 
 	while (!is_stopping(d)) {
-		bool busy = exception_carry(d);
+		bool is_busy = exception_carry(d);
 
 		tables_beat(d);
 		if (clock_now_ms() >= due_ms) {
@@ -100,9 +107,9 @@ static int run(struct lb_dpdk *d, struct err *e)
 			ports_follow(d);
 			due_ms = clock_now_ms() + FOLLOW_MS;
 		}
-		routes_follow(d->routes);
-		if (!busy)
-			rest(d);
+		d->are_links_stale |= routes_follow(d->routes, has_events);
+		ports_follow_mtus(d);
+		has_events = rest(d, is_busy);
 	}
 	return 0;
 }

@@ -356,16 +356,22 @@ static void follow_mtu(struct port *p, struct lb_port *row)
 	}
 }
 
+void ports_follow_mtus(struct lb_dpdk *d)
+{
+	if (!d->tables || !d->are_links_stale)
+		return;
+	d->are_links_stale = false;
+	for (unsigned int i = 0; i < d->ports_n; i++)
+		follow_mtu(&d->ports[i], &d->tables->file.ports[i]);
+}
+
 void ports_follow(struct lb_dpdk *d)
 {
+	struct rte_eth_link link;
+
 	if (!d->tables)
 		return;
-	for (unsigned int i = 0; i < d->ports_n; i++) {
-		struct lb_port *row = &d->tables->file.ports[i];
-		struct rte_eth_link link;
-
+	for (unsigned int i = 0; i < d->ports_n; i++)
 		if (!rte_eth_link_get_nowait(d->ports[i].id, &link))
-			row->is_up = link.link_status;
-		follow_mtu(&d->ports[i], row);
-	}
+			d->tables->file.ports[i].is_up = link.link_status;
 }

@@ -29,7 +29,7 @@ struct routes {
 	const struct lb_dpdk *all;
 	struct mnl_socket *requests, *events;
 	struct switched fib, neighbours;
-	bool is_fib_stale, are_neighbours_stale;
+	bool is_fib_stale, are_neighbours_stale, are_links_stale;
 	bool has_said;	 // that there is no memory
 	uint64_t due_ms; // not before
 };
@@ -73,6 +73,8 @@ static int read_event(const struct nlmsghdr *message, void *arg)
 		r->are_neighbours_stale = true;
 	else
 		r->is_fib_stale = true;
+	if (message->nlmsg_type == RTM_NEWLINK)
+		r->are_links_stale = true;
 	return MNL_CB_OK;
 }
 
@@ -86,7 +88,7 @@ static void read_events(struct routes *r)
 		if (len > 0)
 			mnl_cb_run(buf, len, 0, 0, read_event, r);
 		else if (len < 0 && (errno == ENOBUFS || errno == ENOSPC))
-			r->is_fib_stale = r->are_neighbours_stale = true;
+			r->is_fib_stale = r->are_neighbours_stale = r->are_links_stale = true;
 		else
 			return;
 	}
@@ -112,12 +114,11 @@ static int renew_neighbours(struct routes *r, struct err *e)
 	return status;
 }
 
-void routes_follow(struct routes *r)
+static void renew(struct routes *r)
 {
 	bool can_fib, can_neighbours;
 	struct err e = {};
 
-	read_events(r);
 	can_fib = is_settled(r, &r->fib, free_fib);
 	can_neighbours = is_settled(r, &r->neighbours, free_neighbours);
 	if ((!r->is_fib_stale && !r->are_neighbours_stale) || clock_now_ms() < r->due_ms)
@@ -131,6 +132,15 @@ void routes_follow(struct routes *r)
 	if (e.code == -ENOMEM && !r->has_said)
 		say("%s", e.text);
 	r->has_said = e.code == -ENOMEM;
+}
+
+bool routes_follow(struct routes *r, bool has_events)
+{
+	r->are_links_stale = false;
+	if (has_events)
+		read_events(r);
+	renew(r);
+	return r->are_links_stale;
 }
 
 int routes_get_fd(const struct routes *r)

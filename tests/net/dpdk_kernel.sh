@@ -90,6 +90,10 @@ ns_ip lb link set lan mtu 1400
 await 10 "the port follows" has_mtu lan-nic 1400
 ns_ip lb link set lan mtu 9000
 await 10 "what does not fit into a packet buffer is lowered" has_mtu lan 2026
+dpdk_stop
+ns_ip lb link set lan mtu 1400
+dpdk_start
+await 10 "so it does where lb-dpdk was not there" has_mtu lan-nic 1400
 ns_ip lb link set lan mtu 1500
 await 10 "the port follows" has_mtu lan-nic 1500
 
