@@ -47,7 +47,9 @@ int change_run(struct api_request *r, struct model *after, const char *cause, bo
 		return code;
 	}
 	how.force |= force_always;
-	return lbd_change(r->d, after, &how, ret_plan, e);
+	code = lbd_change(r->d, after, &how, ret_plan, e);
+	r->needs_force = !code && how.dry_run && !how.force && plan_needs_force(*ret_plan);
+	return code;
 }
 
 int change_reply(struct api_request *r, int status, struct plan *plan)
@@ -58,6 +60,8 @@ int change_reply(struct api_request *r, int status, struct plan *plan)
 
 	if (body && request_parameter(r, "dry_run"))
 		json_object_set_new(body, "dry_run", json_true());
+	if (body && r->needs_force)
+		json_object_set_new(body, "needs_force", json_true());
 	plan_free(plan);
 	snprintf(tag, sizeof(tag), "\"%" PRIu64 "\"", r->d->model->generation);
 	evhttp_add_header(evhttp_request_get_output_headers(r->http), "ETag", tag);

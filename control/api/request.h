@@ -25,6 +25,7 @@ struct api_request {
 	struct evkeyvalq query;	     // decoded; only names that the row allows
 	const char *body;	     // [body_len]; not NUL-terminated
 	size_t body_len;
+	bool needs_force; // a dry run of what would be refused without `force`
 };
 
 // Answers @r and returns 0, or returns a negative errno with @e filled and has not answered.

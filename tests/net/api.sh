@@ -108,7 +108,14 @@ answers 400 GET $web/backends/nonsense
 answers 422 PUT /v1/config -d '{"services": [{"label": "x"}]}'
 expect "field and line are in it" jq -e '.field == "services[0].label" and .line == 1' "$RUN/body"
 answers 409 PUT /v1/config -d '{"services": []}'
+answers 200 PUT '/v1/config?dry_run=1' -d '{"services": []}'
+expect "a dry run says what it will need" jq -e .needs_force "$RUN/body"
+lbctl apply --dry-run - <<<"services: []" >"$RUN/out"
+expect "and so does lbctl" grep -q "stays; .* needs --force" "$RUN/out"
 answers 200 PUT '/v1/config?dry_run=1&force=1' -d '{"services": []}'
+expect "unless it has it" jq -e 'has("needs_force") | not' "$RUN/body"
+answers 200 DELETE "$web?dry_run=1"
+expect "or needs none" jq -e 'has("needs_force") | not' "$RUN/body"
 answers 413 PUT /v1/config -H Expect: --data-binary @<(head -c 8388609 /dev/zero | tr '\0' ' ')
 answers 422 PUT /v1/config -H Expect: --data-binary @<(head -c 8388608 /dev/zero | tr '\0' ' ')
 answers 507 PUT /v1/services/big -d \

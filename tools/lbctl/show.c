@@ -289,7 +289,10 @@ int show_change(const struct lbctl *l, json_t *answer)
 	if (is_empty)
 		printf("nothing changes; generation %lld stays\n", generation);
 	else if (json_flag(answer, "dry_run"))
-		printf("dry run; generation %lld stays\n", generation);
+		printf("dry run; generation %lld stays%s\n", generation,
+		       json_flag(answer, "needs_force")
+			       ? "; more than half would go at once, which needs --force"
+			       : "");
 	else
 		printf("generation %lld\n", generation);
 	json_decref(answer);
