@@ -277,6 +277,7 @@ void follow_warn_forwarding(struct lbd *d)
 struct stray {
 	const struct lbd *d;
 	struct lb_address backend;
+	uint32_t known_ifindex;	     // of the row before, and in the settings
 	char interface[IF_NAMESIZE]; // "": there is none
 };
 
@@ -295,9 +296,13 @@ static bool find_stray(const struct publisher_backend_view *view, void *arg)
 	const struct lb_backend *row = &rows->backends[view->row];
 	uint32_t ifindex = rows->hops[row->hop].link.ifindex;
 
-	if (row->mode != LB_MODE_NAT || !row->hop || !if_indextoname(ifindex, stray->interface) ||
+	// To ask for a name costs a socket: not for each of thousands.
+	if (row->mode != LB_MODE_NAT || !row->hop || ifindex == stray->known_ifindex)
+		return true;
+	if (!if_indextoname(ifindex, stray->interface) ||
 	    is_in_settings(stray->d->settings, stray->interface)) {
 		stray->interface[0] = '\0';
+		stray->known_ifindex = ifindex;
 		return true;
 	}
 	stray->backend = view->address;
