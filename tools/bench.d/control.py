@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tools/bench control: rings, changes, and lbd at rest.
+"""tools/bench control: rings, changes, who waits for whom, and lbd at rest.
 
 lbd runs as in tools/bench xdp (world.py). A change is visible to packets when the pinned slots,
 which they read, show it; they are mapped here and read the same way."""
@@ -9,6 +9,7 @@ import json
 import socket
 import statistics
 import struct
+import subprocess
 import sys
 import time
 
@@ -18,11 +19,12 @@ import world
 RING_BACKENDS, RING_SLOTS, RING_RUNS = 1000, 65537, 21
 SERVICES, SERVICE_BACKENDS, SERVICE_RING = 1000, 10, 251
 CHANGES = 20
+LISTINGS = 7
 IDLE_S = 10
 CURRENT_MASK = (1 << 15) - 1  # LB_SLOT_CURRENT (tables.h)
 SERVICE_ROW_BYTES = 64        # struct lb_service: ring_offset, ring_len first
 # Goals.
-RING_MS, APPLY_S, VISIBLE_MS = 3, 1, 10
+RING_MS, APPLY_S, VISIBLE_MS, WAIT_MS = 3, 1, 10, 20
 
 
 def measure_ring():
@@ -85,14 +87,17 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.connect(self.path)
 
+    def ask(self, method, path, body=None):
+        self.request(method, path, body, {"Content-Type": "application/json"})
+        reply = self.getresponse()
+        text = reply.read().decode()
+        if reply.status != 200:
+            sys.exit(f"bench: {method} {path} was refused: {text}")
+
     def set_state(self, state):
         backend = f"{world.backend(4, 0)}:9000"
-        self.request("PATCH", f"/v1/services/watched/backends/{backend}",
-                     json.dumps({"state": state}), {"Content-Type": "application/json"})
-        reply = self.getresponse()
-        body = reply.read().decode()
-        if reply.status != 200:
-            sys.exit(f"bench: {state} was refused: {body}")
+        self.ask("PATCH", f"/v1/services/watched/backends/{backend}",
+                 json.dumps({"state": state}))
 
 
 def measure_changes(place):
@@ -115,6 +120,25 @@ def measure_changes(place):
         visible.append((time.monotonic() - replied) * 1e3)
     return {"reply_ms": statistics.median(replies), "visible_ms": statistics.median(visible),
             "visible_most_ms": max(visible)}
+
+
+def measure_wait():
+    """Milliseconds: the longest that a small request waits while another client lists all."""
+    socket_path = str(world.DIR / "run/lbd.sock")
+    longest = []
+    for _ in range(LISTINGS):
+        api = UnixConnection(socket_path)
+        api.ask("GET", "/v1/drops")
+        waits = []
+        with subprocess.Popen([f"{world.BUILD}/lbctl", "--socket", socket_path, "backend", "list"],
+                              stdout=subprocess.DEVNULL) as listing:
+            while listing.poll() is None:
+                start = time.monotonic()
+                api.ask("GET", "/v1/drops")
+                waits.append((time.monotonic() - start) * 1e3)
+        api.close()
+        longest.append(max(waits))
+    return statistics.median(longest)
 
 
 def measure_idle(place):
@@ -143,6 +167,9 @@ def main():
     print(f"a backend's change: replied after {change['reply_ms']:.2f} ms; then visible to packets "
           f"after {change['visible_ms']:.2f} ms, at most {change['visible_most_ms']:.2f} "
           f"(goal: {VISIBLE_MS})", flush=True)
+    result["wait_ms"] = measure_wait()
+    print(f"a small request during lbctl backend list waits at most {result['wait_ms']:.1f} ms "
+          f"(goal: {WAIT_MS})", flush=True)
     result["idle_percent"] = measure_idle(place)
     print(f"lbd at rest: {result['idle_empty_percent']:.2f} % of a core without services, "
           f"{result['idle_percent']:.2f} % with {SERVICES} that just changed")
