@@ -93,14 +93,6 @@ packets_in()
 	done | awk '{ n += $1 } END { print n }'
 }
 
-# What had come in is counted: neither number moves from one reading to the next.
-is_quiet()
-{
-	IN=$(packets_in)
-	COUNTED=$(packets_counted)
-	(($(packets_in) == IN && $(packets_counted) == COUNTED))
-}
-
 # As in dpdk_bed.sh: packets that came while no lb-dpdk was there are nobody's.
 assert_conservation()
 {
