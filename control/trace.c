@@ -93,6 +93,11 @@ void trace_count(const struct trace *t, struct lb_trace_counts *ret)
 	t->kind->count(t, ret);
 }
 
+bool trace_is_refused(const struct trace *t, char *buf, size_t buf_len)
+{
+	return t->kind->is_refused && t->kind->is_refused(t, buf, buf_len);
+}
+
 void trace_stop(struct trace *t)
 {
 	if (!t->is_running)

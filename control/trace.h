@@ -27,6 +27,8 @@ int trace_start(struct lbd *d, const struct lb_trace_filter *filter,
 		const struct trace_calls *calls, struct trace **ret, struct err *e);
 // What matched and was not told, so far. It has begun.
 void trace_count(const struct trace *t, struct lb_trace_counts *ret);
+// Into @buf, why no more packets will come while it runs. False: they may.
+bool trace_is_refused(const struct trace *t, char *buf, size_t buf_len);
 // Puts the plain dataplane back and tells of what came before; then the trace runs no more, but can
 // be counted until it is freed.
 void trace_stop(struct trace *t);

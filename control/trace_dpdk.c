@@ -123,25 +123,33 @@ static void count(const struct trace *t, struct lb_trace_counts *ret)
 	}
 }
 
+// A lb-dpdk that started while the trace ran.
+static bool is_refused(const struct trace *t, char *buf, size_t buf_len)
+{
+	const struct own *o = t->own;
+	uint32_t refusal = __atomic_load_n(&o->head->refusal, __ATOMIC_ACQUIRE);
+
+	snprintf(buf, buf_len, "lb-dpdk refuses a trace: %s", lb_trace_refusal_text(refusal));
+	return refusal != LB_TRACE_REFUSED_NOT;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct trace *t = arg;
 	struct own *o = t->own;
 	struct err e = {};
-	uint32_t refusal;
+	char refusal[sizeof(e.text)];
 	int status = 0;
 
 	if (t->is_running) {
 		trace_tell(t);
 		return;
 	}
-	refusal = __atomic_load_n(&o->head->refusal, __ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&o->head->pid, __ATOMIC_ACQUIRE)) {
 		t->is_running = true;
-	} else if (refusal) {
+	} else if (is_refused(t, refusal, sizeof(refusal))) {
 		event_del(o->timer);
-		status = err_set(&e, -EHOSTDOWN, "lb-dpdk refuses a trace: %s",
-				 lb_trace_refusal_text(refusal));
+		status = err_set(&e, -EHOSTDOWN, "%s", refusal);
 	} else if (clock_now_ms() > o->give_up_ms) {
 		event_del(o->timer);
 		status = err_set(&e, -EHOSTDOWN,
@@ -209,5 +217,9 @@ static void free_own(struct trace *t)
 	free(o);
 }
 
-const struct trace_kind trace_dpdk = {
-	.start = start, .fetch = fetch, .count = count, .stop = stop, .free = free_own};
+const struct trace_kind trace_dpdk = {.start = start,
+				      .fetch = fetch,
+				      .count = count,
+				      .is_refused = is_refused,
+				      .stop = stop,
+				      .free = free_own};

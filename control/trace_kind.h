@@ -13,6 +13,8 @@ struct trace_kind {
 	// trace_take() for each copy that has come.
 	void (*fetch)(struct trace *t);
 	void (*count)(const struct trace *t, struct lb_trace_counts *ret);
+	// As trace_is_refused(); NULL: never.
+	bool (*is_refused)(const struct trace *t, char *buf, size_t buf_len);
 	// The plain dataplane again; what came before can be fetched still.
 	void (*stop)(struct trace *t);
 	void (*free)(struct trace *t); // all of t->own; it has been stopped, or has not begun

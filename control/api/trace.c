@@ -222,7 +222,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct tracer *t = arg;
 	struct lb_trace_counts counts = count_now(t);
 	uint32_t rows[2];
+	char why[256];
 
+	if (trace_is_refused(t->trace, why, sizeof(why))) {
+		end(t, why);
+		return;
+	}
 	if (t->service[0] && (find_rows(t, rows) || memcmp(rows, t->rows, sizeof(rows)))) {
 		end(t, "its service is another now");
 		return;

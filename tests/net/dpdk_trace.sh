@@ -105,6 +105,16 @@ await 20 "nothing is left" is_plain
 await 30 "lb-dpdk goes on" dpdk_is_ready
 forgive
 
+say "the one that starts while a trace runs is of another version"
+trace_start other --reason refused_port
+dpdk_stop KILL
+printf '\1\0\0\0' | dd of="$FILE" bs=1 seek=8 conv=notrunc status=none
+dpdk_start
+await 20 "its client is told, and the trace ends" grep -q \
+	'; lb-dpdk refuses a trace: it is of another version than lbd' "$RUN/log/other"
+trace_end other
+forgive
+
 # is_told BYTE VALUE: lb-dpdk finds lbd's file with another word at BYTE.
 is_told()
 {

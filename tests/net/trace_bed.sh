@@ -176,7 +176,8 @@ trace_shows()
 	expect "before, what became of it, after" grep -Eq \
 		'^[0-9T:.-]+Z wan tcp 198.51.100.13:[0-9]+ > 203.0.113.10:22 SYN, [0-9]+ bytes -> answer \(refused_port\), by wan: tcp 203.0.113.10:22 > 198.51.100.13:[0-9]+ RST' \
 		"$RUN/log/lines"
-	expect "how many there were" grep -qx '1 packets matched, 1 shown, 0 left out by the rate (--rate)' \
+	expect "how many there were, and why no more" grep -qx \
+		'1 packets matched, 1 shown, 0 left out by the rate (--rate); as many as asked for' \
 		"$RUN/log/lines"
 }
 

@@ -270,6 +270,8 @@ static int show_end(struct tracing *t)
 		json_whole(end, "matched"), json_whole(end, "shown"), json_whole(end, "left_out"));
 	if (lost)
 		fprintf(stderr, ", %" PRId64 " lost: read too slowly", lost);
+	if (t->has_ended)
+		fprintf(stderr, "; %s", json_string_value(json_object_get(end, "end")));
 	fputc('\n', stderr);
 	if (t->is_json && t->file != stdout && (t->file || !t->has_ended))
 		return show_json(end);
