@@ -81,10 +81,16 @@ static struct rte_mempool *make_dense_pool(const char *name, unsigned int n, int
 	return pool;
 }
 
-static int make_pool(struct port *p, const char *driver, uint16_t rx_len, uint16_t tx_len,
-		     struct err *e)
+// What came in here stays in a queue that it was sent to until that sends more, with many drivers:
+// were all of it in the send queues, of every port, nothing could come in that moves it on. A
+// receive queue's worth and MBUFS_SPARE are left, also where there are more than two ports.
+static int make_pool(const struct lb_dpdk *d, struct port *p, const char *driver, uint16_t rx_len,
+		     uint16_t tx_len, struct err *e)
 {
-	unsigned int n = p->rx_n * rx_len + p->tx_n * tx_len + MBUFS_SPARE;
+	unsigned int ports_n = rte_eth_dev_count_avail();
+	unsigned int further_n =
+		ports_n > 2 ? (ports_n - 2) * RTE_MIN(d->workers_n, QUEUES_MAX) : 0;
+	unsigned int n = p->rx_n * rx_len + (p->tx_n + further_n) * tx_len + MBUFS_SPARE;
 	int socket = rte_eth_dev_socket_id(p->id);
 	char name[RTE_MEMPOOL_NAMESIZE];
 
@@ -167,7 +173,8 @@ static void set_rss(const struct rte_eth_dev_info *info, struct rte_eth_conf *co
 	}
 }
 
-static int set_up_queues(struct port *p, const struct rte_eth_dev_info *info, struct err *e)
+static int set_up_queues(const struct lb_dpdk *d, struct port *p,
+			 const struct rte_eth_dev_info *info, struct err *e)
 {
 	uint16_t rx_len = DESCRIPTORS, tx_len = DESCRIPTORS;
 	int socket = rte_eth_dev_socket_id(p->id);
@@ -175,7 +182,7 @@ static int set_up_queues(struct port *p, const struct rte_eth_dev_info *info, st
 
 	if (status)
 		return fail(p, "has no such queues", status, e);
-	status = make_pool(p, info->driver_name, rx_len, tx_len, e);
+	status = make_pool(d, p, info->driver_name, rx_len, tx_len, e);
 	for (uint16_t q = 0; q < p->rx_n && !status; q++) {
 		status = rte_eth_rx_queue_setup(p->id, q, rx_len, socket, NULL, p->pool);
 		if (status)
@@ -224,7 +231,7 @@ static int configure(struct lb_dpdk *d, struct port *p, struct err *e)
 	status = rte_eth_dev_configure(p->id, p->rx_n, p->tx_n, &conf);
 	if (status)
 		return fail(p, "cannot be configured", status, e);
-	status = set_up_queues(p, &info, e);
+	status = set_up_queues(d, p, &info, e);
 	return status ? status : make_rings(p, e);
 }
 
