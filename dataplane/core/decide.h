@@ -94,11 +94,11 @@ static __always_inline void lb_decide_end(struct lb_decision *d, enum lb_reason 
 static __always_inline int lb_decide_is_unicast_source(const struct lb_packet *p)
 {
 	if (p->family == 4) {
-		__u8 first = (__u8)p->source.words[3];
+		__u8 first = (__u8)lb_address_ipv4(&p->source);
 
 		return first != 0 && first < 224 && first != 127;
 	}
-	return p->source.bytes[0] != 0xff &&
+	return (__u8)p->source.halves[0] != 0xff &&
 	       (p->source.halves[0] != 0 ||
 		(p->source.halves[1] != 0 && p->source.halves[1] != (__u64)1 << 56));
 }
@@ -328,7 +328,7 @@ static __always_inline enum lb_route_kind lb_decide_route(const struct lb_route_
 		for (__u32 i = 0; i < LB_ROUTE_MAX && i < set->route4_n; i++) {
 			const struct lb_route4 *r = &set->route4[i];
 
-			if ((p->destination.words[3] & r->mask) == r->prefix) {
+			if ((lb_address_ipv4(&p->destination) & r->mask) == r->prefix) {
 				*ret_hop = r->hop;
 				return r->kind;
 			}

@@ -99,11 +99,11 @@ static __always_inline __u64 lb_hash_pair(const __u64 *keys, __u64 even, __u64 o
 static __always_inline __u64 lb_hash_half(const __u64 keys[LB_FLOW_KEYS / 2], __u8 family,
 					  const struct lb_address *source, __u64 ports)
 {
-	__u64 sum = keys[6] + lb_hash_pair(keys, source->words[3], ports);
+	__u64 sum = keys[6] + lb_hash_pair(keys, source->halves[1] >> 32, ports);
 
 	if (family == 6)
-		sum += lb_hash_pair(keys + 2, source->words[0], source->words[1]) +
-		       lb_hash_pair(keys + 4, source->words[2], 0);
+		sum += lb_hash_pair(keys + 2, (__u32)source->halves[0], source->halves[0] >> 32) +
+		       lb_hash_pair(keys + 4, (__u32)source->halves[1], 0);
 	return sum;
 }
 

@@ -16,6 +16,15 @@ static __always_inline __u32 lb_index_port_protocol(__be16 port, __u8 protocol)
 	return (__u32)port | (__u32)protocol << 16;
 }
 
+// The same of an entry, in one load.
+static __always_inline __u32 lb_index_entry_port_protocol(const struct lb_index_entry *e)
+{
+	_Static_assert(__builtin_offsetof(struct lb_index_entry, protocol) ==
+			       __builtin_offsetof(struct lb_index_entry, port) + 2,
+		       "");
+	return *(const __u32 *)&e->port & 0xffffff;
+}
+
 // What the hashes of an address have in common: a packet computes it once for the filter, the index
 // and its flow's hash (hash.h).
 static __always_inline __u64 lb_index_mix(__u64 half0, __u64 half1)
@@ -48,7 +57,7 @@ static __always_inline __u32 lb_index_line_find(const struct lb_index_line *line
 		const struct lb_index_entry *e = &line->entries[i];
 
 		if (((e->address.halves[0] ^ half0) | (e->address.halves[1] ^ half1) |
-		     (lb_index_port_protocol(e->port, e->protocol) ^ port_protocol)) == 0) {
+		     (lb_index_entry_port_protocol(e) ^ port_protocol)) == 0) {
 			__u32 value = *(const volatile __u32 *)&e->value;
 
 			if (value)

@@ -173,6 +173,13 @@ static __always_inline void lb_address_set_ipv4(struct lb_address *a, __be32 ipv
 	a->halves[1] = 0xffff0000ull | (__u64)ipv4 << 32;
 }
 
+// Of such an address. A packet's addresses are read by halves alone, as they are written: what is
+// written as one word and read as another lies in memory, all along the way.
+static __always_inline __be32 lb_address_ipv4(const struct lb_address *a)
+{
+	return (__be32)(a->halves[1] >> 32);
+}
+
 // Such an address on the wire, in IPv6: it is nobody's there (RFC 4291, 2.5.5.2; Linux too takes no
 // packet from one), and must not be taken for the IPv4 one that it stands for in the tables.
 static __always_inline int lb_address_is_mapped(const struct lb_address *a)
@@ -196,8 +203,9 @@ static __always_inline int lb_address_is_within(const struct lb_address *a,
 }
 
 // TCP or UDP at @p->l4, whose first bytes are the ports of both. @l4_len: bytes behind the IP
-// header. Returns 0 where it is not whole and sound.
-static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len)
+// header. Returns 0 where it is not whole and sound. (@is_checked, here and below: a constant; it
+// is known to be, and nothing is asked.)
+static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len, int is_checked)
 {
 	const struct lb_tcp_header *tcp = (const void *)p->l4;
 	struct lb_udp_header *udp = (void *)p->l4;
@@ -205,20 +213,20 @@ static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len)
 	if (p->protocol == LB_IP_TCP) {
 		__u32 header_len;
 
-		if (p->l4 + sizeof(*tcp) > p->end)
+		if (!is_checked && p->l4 + sizeof(*tcp) > p->end)
 			return 0;
 		header_len = (tcp->offset >> 4) * 4;
-		if (header_len < LB_TCP_LEN || header_len > l4_len)
+		if (!is_checked && (header_len < LB_TCP_LEN || header_len > l4_len))
 			return 0;
 		p->tcp_flags = tcp->flags;
 		p->l4_check = (void *)&tcp->check;
-	} else if (p->protocol == LB_IP_UDP) {
+	} else if (is_checked || p->protocol == LB_IP_UDP) {
 		__u32 len;
 
-		if (p->l4 + sizeof(*udp) > p->end)
+		if (!is_checked && p->l4 + sizeof(*udp) > p->end)
 			return 0;
 		len = __builtin_bswap16(udp->len);
-		if (len < LB_UDP_LEN || len > l4_len)
+		if (!is_checked && (len < LB_UDP_LEN || len > l4_len))
 			return 0;
 		p->l4_check = (void *)&udp->check;
 	} else {
@@ -230,45 +238,45 @@ static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len)
 	return 1;
 }
 
-static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p)
+static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, int is_checked)
 {
 	const struct lb_ipv4_header *ip = (const void *)p->l3;
 
-	if (p->l3 + sizeof(*ip) > p->end || ip->version_ihl != 0x45 ||
-	    ip->fragment & (LB_IPV4_MF | LB_IPV4_OFFSET))
+	if (!is_checked && (p->l3 + sizeof(*ip) > p->end || ip->version_ihl != 0x45 ||
+			    ip->fragment & (LB_IPV4_MF | LB_IPV4_OFFSET)))
 		return 0;
 	p->family = 4;
 	lb_address_set_ipv4(&p->source, lb_get32(ip->source));
 	lb_address_set_ipv4(&p->destination, lb_get32(ip->destination));
 	p->ip_len = __builtin_bswap16(ip->total_len);
 	p->protocol = ip->protocol;
-	if (p->ip_len < LB_IPV4_LEN || p->ip_len > p->frame_len - LB_ETH_LEN)
+	if (!is_checked && (p->ip_len < LB_IPV4_LEN || p->ip_len > p->frame_len - LB_ETH_LEN))
 		return 0;
 	p->l4 = p->l3 + LB_IPV4_LEN;
-	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN);
+	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN, is_checked);
 }
 
-static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p)
+static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_checked)
 {
 	const struct lb_ipv6_header *ip = (const void *)p->l3;
 	__u32 payload_len;
 
-	if (p->l3 + sizeof(*ip) > p->end || ip->version_class_label[0] >> 4 != 6)
+	if (!is_checked && (p->l3 + sizeof(*ip) > p->end || ip->version_class_label[0] >> 4 != 6))
 		return 0;
 	p->family = 6;
 	p->source.halves[0] = lb_get64(ip->source);
 	p->source.halves[1] = lb_get64(ip->source + 8);
 	p->destination.halves[0] = lb_get64(ip->destination);
 	p->destination.halves[1] = lb_get64(ip->destination + 8);
-	if (!p->source.halves[0] || !p->destination.halves[0]) // may be a mapped one
+	if (!is_checked && (!p->source.halves[0] || !p->destination.halves[0])) // may be mapped
 		return 0;
 	payload_len = __builtin_bswap16(ip->payload_len);
 	p->ip_len = LB_IPV6_LEN + payload_len;
 	p->protocol = ip->next_header;
-	if (p->ip_len > p->frame_len - LB_ETH_LEN)
+	if (!is_checked && p->ip_len > p->frame_len - LB_ETH_LEN)
 		return 0;
 	p->l4 = p->l3 + LB_IPV6_LEN;
-	return lb_packet_plain_l4(p, payload_len);
+	return lb_packet_plain_l4(p, payload_len, is_checked);
 }
 
 // 4 or 6 by the frame's Ethernet type; 0: it has neither.
@@ -283,11 +291,8 @@ static __always_inline int lb_packet_family(const __u8 *start, const __u8 *end)
 	return eth->type == LB_ETH_P_IPV6 ? 6 : 0;
 }
 
-// Fills @ret from the plain packet at @start (@frame_len bytes, of which those before @end are
-// contiguous). @family: what lb_packet_family() says, not 0.
-// Returns 0 where the packet is not plain; @ret then says nothing.
-static __always_inline int lb_packet_parse_plain(__u8 *start, __u8 *end, __u32 frame_len,
-						 int family, struct lb_packet *ret)
+static __always_inline int lb_packet_plain(__u8 *start, __u8 *end, __u32 frame_len, int family,
+					   int is_checked, struct lb_packet *ret)
 {
 	*ret = (struct lb_packet){.start = start, .end = end, .frame_len = frame_len};
 	ret->l3_at = LB_ETH_LEN;
@@ -296,8 +301,25 @@ static __always_inline int lb_packet_parse_plain(__u8 *start, __u8 *end, __u32 f
 	ret->is_plain = 1;
 	if (family == 4) {
 		ret->l4_at = LB_ETH_LEN + LB_IPV4_LEN;
-		return lb_packet_plain_ipv4(ret);
+		return lb_packet_plain_ipv4(ret, is_checked);
 	}
 	ret->l4_at = LB_ETH_LEN + LB_IPV6_LEN;
-	return lb_packet_plain_ipv6(ret);
+	return lb_packet_plain_ipv6(ret, is_checked);
+}
+
+// Fills @ret from the plain packet at @start (@frame_len bytes, of which those before @end are
+// contiguous). @family: what lb_packet_family() says, not 0.
+// Returns 0 where the packet is not plain; @ret then says nothing.
+static __always_inline int lb_packet_parse_plain(__u8 *start, __u8 *end, __u32 frame_len,
+						 int family, struct lb_packet *ret)
+{
+	return lb_packet_plain(start, end, frame_len, family, 0, ret);
+}
+
+// The same of a packet that lb_packet_parse_plain() took, and that nobody changed since: for a
+// driver to whom it is cheaper to read a packet again than to keep what it read.
+static __always_inline void lb_packet_parse_plain_again(__u8 *start, __u8 *end, __u32 frame_len,
+							int family, struct lb_packet *ret)
+{
+	lb_packet_plain(start, end, frame_len, family, 1, ret);
 }

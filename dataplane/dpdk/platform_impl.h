@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The core's driver for DPDK: the tables as a worker sees them in the mapped file.
-// Found by include path (see core/platform.h); included by walk.c, and by whoever
+// Found by include path (see core/platform.h); included by the walk (walk.h), and by whoever
 // fills a struct lb_env. One env a worker; nothing in it is shared.
 //
 // Sizes never change while tables are mapped, so they are copied beside the pointers
@@ -65,6 +65,16 @@ static inline void lb_env_init(struct lb_env *env, const struct lb_tables *table
 	env->fragment_mask = m->fragment_mask;
 }
 
+// Row @i of @rows, of which there are @n; else NULL. (The compiler learns that a row is never
+// NULL.)
+#define LB_ROW(rows, i, n)                                                                         \
+	({                                                                                         \
+		__typeof__(&(rows)[0]) row_ = &(rows)[i];                                          \
+		if (!row_)                                                                         \
+			__builtin_unreachable();                                                   \
+		(i) < (n) ? row_ : NULL;                                                           \
+	})
+
 static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
 {
 	return env->tables.meta;
@@ -79,48 +89,48 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return i <= env->service_mask ? &env->tables.service_index[i] : NULL;
+	return &env->tables.service_index[i & env->service_mask];
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return i <= env->reverse_mask ? &env->tables.reverse_index[i] : NULL;
+	return &env->tables.reverse_index[i & env->reverse_mask];
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)
 {
-	return i < env->service_n ? &env->tables.services[i] : NULL;
+	return LB_ROW(env->tables.services, i, env->service_n);
 }
 
 static __always_inline const struct lb_backend *lb_backend_row(struct lb_env *env, __u32 i)
 {
-	return i < env->backend_n ? &env->tables.backends[i] : NULL;
+	return LB_ROW(env->tables.backends, i, env->backend_n);
 }
 
 static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32 i)
 {
-	return i < env->hop_n ? &env->tables.hops[i] : NULL;
+	return LB_ROW(env->tables.hops, i, env->hop_n);
 }
 
 static __always_inline const struct lb_slot_line *lb_slot_line(struct lb_env *env, __u32 i)
 {
-	return i < env->slot_lines_n ? &env->tables.slots[i] : NULL;
+	return LB_ROW(env->tables.slots, i, env->slot_lines_n);
 }
 
 static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env *env, __u32 i)
 {
-	return i < env->slot_lines_n ? &env->tables.slot_times[i] : NULL;
+	return LB_ROW(env->tables.slot_times, i, env->slot_lines_n);
 }
 
 static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, __u32 i)
 {
-	return i <= env->connection_mask ? &env->tables.connections[i] : NULL;
+	return &env->tables.connections[i & env->connection_mask];
 }
 
 static __always_inline struct lb_entry_line *lb_fragment_line(struct lb_env *env, __u32 i)
 {
-	return i <= env->fragment_mask ? &env->tables.fragments[i] : NULL;
+	return &env->tables.fragments[i & env->fragment_mask];
 }
 
 static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
@@ -130,17 +140,17 @@ static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
 
 static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
 {
-	return i < env->service_n ? &env->service_counters[i] : NULL;
+	return LB_ROW(env->service_counters, i, env->service_n);
 }
 
 static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
 {
-	return i < env->backend_n ? &env->backend_counters[i] : NULL;
+	return LB_ROW(env->backend_counters, i, env->backend_n);
 }
 
 static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
 {
-	return i < LB_REASON_LINES ? &env->reason_lines[i] : NULL;
+	return LB_ROW(env->reason_lines, i, LB_REASON_LINES);
 }
 
 // ---- the world outside ----
