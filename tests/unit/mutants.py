@@ -8,7 +8,8 @@ asks). The test runs the same histories for all; a mutant that lives through the
 hole in the test.
 
 mutants.py SOURCE_ROOT [COMPILER] [NAME ...]: a line each; exits 1 if any survived.
-mutants.py --check SOURCE_ROOT: are all the pieces there? Breaks and runs nothing."""
+mutants.py --check SOURCE_ROOT: are all the pieces there, and all the sources of the test? Breaks
+and runs nothing."""
 import os
 import pathlib
 import shutil
@@ -137,8 +138,8 @@ SOURCES = ["tests/unit/test_tracking.c", "tests/unit/publish_bed.c"] + [
     "tests/unit/tracking/%s.c" % s for s in ("changes", "clients", "world")] + [
     CONTROL + s + ".c" for s in (
         "address", "err", "map", "maglev", "model", "model_validate", "publish",
-        "publish_adopt", "publish_check", "publish_hops", "publish_index", "publish_rows",
-        "publish_view", "ring", "sweep", "tables")]
+        "publish_address", "publish_adopt", "publish_check", "publish_hops", "publish_index",
+        "publish_rows", "publish_view", "ring", "sweep", "tables")]
 # What a header of the core is compiled into.
 OF_CORE = ["tests/unit/tracking/world.c", "tests/unit/tracking/clients.c", CONTROL + "sweep.c"]
 
@@ -161,10 +162,14 @@ class Tree:
                        + ["-I%s" % (self.where / i) for i in include]
                        + ["-c", self.where / source, "-o", self.object_of(source)], check=True)
 
-    def run(self):
+    def link(self):
         program = self.where / "test_tracking"
         subprocess.run([self.compiler, "-o", program] + [self.object_of(s) for s in SOURCES]
                        + ["-lcmocka"], check=True)
+        return program
+
+    def run(self):
+        program = self.link()
         try:
             done = subprocess.run([program, "1", str(SEEDS), str(STEPS)], capture_output=True,
                                   timeout=300, text=True, errors="replace")
@@ -201,9 +206,19 @@ def check_pieces(root):
         raise SystemExit("\n".join(misplaced))
 
 
+def check(root):
+    check_pieces(root)
+    with tempfile.TemporaryDirectory(prefix="mutants.") as where:
+        try:
+            Tree(root, where, "cc").link()
+        except subprocess.CalledProcessError:
+            raise SystemExit("tests/unit/mutants.py: SOURCES are not all that the test is made of,"
+                             " as above") from None
+
+
 def main():
     if sys.argv[1] == "--check":
-        check_pieces(pathlib.Path(sys.argv[2]))
+        check(pathlib.Path(sys.argv[2]))
         return
     root = pathlib.Path(sys.argv[1]).resolve()
     check_pieces(root)
