@@ -470,7 +470,7 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 }
 
 // A driver that takes a burst through each step, and prefetches what the next one reads, calls the
-// steps of lb_decide_sound() itself: lb_decide_whom(), then either lb_decide_slot(),
-// lb_decide_slot_word(), lb_decide_tracked() where lb_select_is_tracked(), lb_decide_backend(),
-// lb_decide_link() and lb_decide_transmit() or lb_decide_hindered(); or lb_service_lookup_reverse()
-// and lb_decide_reply_of().
+// steps of lb_decide_sound() itself: lb_decide_whom(), then for a service's packet whose source is
+// lb_decide_is_unicast_source() what lb_decide_slot() and lb_decide_slot_word() do (lb_hash_flow(),
+// lb_slot_of(), lb_slot_read()), lb_decide_tracked() where lb_select_is_tracked(), and
+// lb_decide_to_backend(); for no VIP's lb_service_lookup_reverse() and lb_decide_reply_of().
