@@ -44,6 +44,8 @@ static __always_inline void *lb_room(void)
 	return bpf_map_lookup_elem(&room, &zero);
 }
 
+#define LB_IS_BEYOND(at, n, end) ((at) + (n) > (end))
+
 #include "dataplane/core/platform.h"
 #include "fib.h"
 

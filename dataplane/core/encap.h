@@ -27,7 +27,7 @@ static __always_inline __u8 lb_encap_protocol(const struct lb_packet *p, __u32 u
 
 // @source: where it comes from. @at: the outer header, in bounds; the packet lies behind it.
 // @udp_len: bytes of UDP header that follow it; 0: ipip.
-static __always_inline void lb_encap_ipv4(struct lb_ipv4_header *at, const struct lb_packet *p,
+static __always_inline void lb_encap_ipv4(__u8 *at, const struct lb_packet *p,
 					  const struct lb_decision *d, __u32 udp_len,
 					  const struct lb_tunnel_source *source)
 {
@@ -35,48 +35,44 @@ static __always_inline void lb_encap_ipv4(struct lb_ipv4_header *at, const struc
 	__be32 to = d->row->address.words[3];
 	__be16 total_len = LB_BE16(LB_IPV4_LEN + udp_len + p->ip_len);
 	__u8 protocol = lb_encap_protocol(p, udp_len);
-	__u8 tos = lb_packet_tos((const __u8 *)(at + 1) + udp_len, p->family);
-	// The header's words, as they lie in memory, but its checksum.
-	__u64 sum = (0x45 | tos << 8) + total_len + LB_IPV4_DF + (LB_ENCAP_TTL | protocol << 8);
+	__u8 tos = lb_packet_tos(at + LB_IPV4_LEN + udp_len, p->family);
+	// The header's words of 16 bits, as they lie in memory, but for what is 0, and addresses.
+	__u32 version_tos = 0x45 | tos << 8, ttl_protocol = LB_ENCAP_TTL | protocol << 8;
+	__u64 sum = (__u64)version_tos + total_len + LB_IPV4_DF + ttl_protocol + from + to;
+	__u16 check = (__u16)~lb_checksum_fold(sum);
 
-	at->version_ihl = 0x45;
-	at->tos = tos;
-	at->total_len = total_len;
-	at->id = 0;
-	at->fragment = LB_IPV4_DF;
-	at->ttl = LB_ENCAP_TTL;
-	at->protocol = protocol;
-	at->check = (__u16)~lb_checksum_fold(sum + from + to);
-	lb_put32(at->source, from);
-	lb_put32(at->destination, to);
+	// Few wide stores: a packet waits for many.
+	lb_put64(at, version_tos | (__u32)total_len << 16 | (__u64)LB_IPV4_DF << 48);
+	lb_put32(at + 8, ttl_protocol | (__u32)check << 16);
+	lb_put64(at + 12, from | (__u64)to << 32);
 }
 
-static __always_inline void lb_encap_ipv6(struct lb_ipv6_header *at, const struct lb_packet *p,
+static __always_inline void lb_encap_ipv6(__u8 *at, const struct lb_packet *p,
 					  const struct lb_decision *d, __u32 udp_len,
 					  const struct lb_tunnel_source *source)
 {
 	__u32 label = (__u32)d->hash & 0xfffff;
-	__u32 tos = lb_packet_tos((const __u8 *)(at + 1) + udp_len, p->family);
+	__u32 tos = lb_packet_tos(at + LB_IPV6_LEN + udp_len, p->family);
+	__u64 payload_len = LB_BE16(udp_len + p->ip_len);
+	__u64 next_header = lb_encap_protocol(p, udp_len);
 
-	lb_put32(at->version_class_label, LB_BE32(6u << 28 | tos << 20 | label));
-	at->payload_len = LB_BE16(udp_len + p->ip_len);
-	at->next_header = lb_encap_protocol(p, udp_len);
-	at->hop_limit = LB_ENCAP_TTL;
-	lb_put64(at->source, source->address.halves[0] | (d->hash & source->host_bits.halves[0]));
-	lb_put64(at->source + 8,
-		 source->address.halves[1] | (d->hash & source->host_bits.halves[1]));
-	lb_put64(at->destination, d->row->address.halves[0]);
-	lb_put64(at->destination + 8, d->row->address.halves[1]);
+	lb_put64(at, LB_BE32(6u << 28 | tos << 20 | label) | payload_len << 32 | next_header << 48 |
+			     (__u64)LB_ENCAP_TTL << 56);
+	lb_put64(at + 8, source->address.halves[0] | (d->hash & source->host_bits.halves[0]));
+	lb_put64(at + 16, source->address.halves[1] | (d->hash & source->host_bits.halves[1]));
+	lb_put64(at + 24, d->row->address.halves[0]);
+	lb_put64(at + 32, d->row->address.halves[1]);
 }
 
 // From a port of the dynamic range (RFC 6335, 6), by flow.
-static __always_inline void lb_encap_udp(struct lb_env *env, struct lb_udp_header *at,
-					 const struct lb_packet *p, const struct lb_decision *d)
+static __always_inline void lb_encap_udp(struct lb_env *env, __u8 *at, const struct lb_packet *p,
+					 const struct lb_decision *d)
 {
-	at->source = LB_BE16(0xc000 | (d->hash & 0x3fff));
-	at->destination = *(const volatile __be16 *)&lb_meta(env)->gue_port;
-	at->len = LB_BE16(LB_UDP_LEN + p->ip_len);
-	at->check = 0;
+	__u32 source = LB_BE16(0xc000 | (d->hash & 0x3fff));
+	__u32 port = *(const volatile __be16 *)&lb_meta(env)->gue_port;
+	__u64 len = LB_BE16(LB_UDP_LEN + p->ip_len);
+
+	lb_put64(at, source | port << 16 | len << 32);
 }
 
 // Brings the VLAN tags of a frame that begins @grow bytes behind @start to its new start. @l3_at:
@@ -99,11 +95,11 @@ static __always_inline void lb_encap_headers(struct lb_env *env, __u8 *at, int f
 					     const struct lb_decision *d)
 {
 	if (family == 4)
-		lb_encap_ipv4((void *)at, p, d, udp_len, &lb_meta(env)->source4);
+		lb_encap_ipv4(at, p, d, udp_len, &lb_meta(env)->source4);
 	else
-		lb_encap_ipv6((void *)at, p, d, udp_len, &lb_meta(env)->source6);
+		lb_encap_ipv6(at, p, d, udp_len, &lb_meta(env)->source6);
 	if (udp_len)
-		lb_encap_udp(env, (void *)(at + (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN)), p, d);
+		lb_encap_udp(env, at + (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN), p, d);
 }
 
 // Writes Ethernet and outer headers at @start: @grow bytes lie before the frame as it came, whose
@@ -116,7 +112,8 @@ static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end, 
 	__u8 *at = start + l3_at, *type = start + ((l3_at - 2) & 0x3f);
 
 	// Two bytes of the inner header too: its traffic class.
-	if (at + grow + 2 > end || type + 2 > end || !lb_encap_tags(start, end, grow, l3_at))
+	if (LB_IS_BEYOND(at, grow + 2, end) || LB_IS_BEYOND(type, 2, end) ||
+	    !lb_encap_tags(start, end, grow, l3_at))
 		return 0;
 	if (grow == LB_IPV4_LEN || grow == LB_IPV4_LEN + LB_UDP_LEN)
 		*(__be16 *)type = LB_ETH_P_IPV4;

@@ -83,7 +83,7 @@ static __always_inline void lb_icmp_outer(const struct lb_packet *p, __u32 at,
 	__u64 address_sum = lb_checksum_replace_address(0, from, to);
 
 	lb_rewrite_put_address(p->l3 + at, p->family, to);
-	lb_rewrite_ttl(p, p->family == 4 ? address_sum : 0);
+	lb_rewrite_ttl(p, p->family == 4 ? lb_checksum_fold(address_sum) : 0);
 	*check = lb_checksum_mend(*check, p->family == 4 ? sum : sum + address_sum);
 }
 

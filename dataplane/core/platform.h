@@ -51,6 +51,9 @@ struct lb_env;
 // void lb_store64(__u64 *, __u64);            release
 // __u64 lb_cas64(__u64 *, __u64 old, __u64 new);  returns what was there
 //
+// LB_IS_BEYOND(at, n, end): whether the @n bytes at @at reach beyond @end, in the
+// form that suits the compiler, or the BPF verifier.
+//
 // Bytes of a packet, at any address:
 // __u32 lb_get32(const void *);   __u64 lb_get64(const void *);
 // void lb_put32(void *, __u32);   void lb_put64(void *, __u64);

@@ -14,15 +14,16 @@ static __always_inline void lb_rewrite_macs(__u8 *eth, const struct lb_link *lin
 	lb_put32(eth + 8, lb_get32(link->macs + 8));
 }
 
-// One hop less. @sum: what else changed in an IPv4 header.
-static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u64 sum)
+// One hop less. @sum: what else changed in an IPv4 header; of a few words of 16 bits.
+static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u32 sum)
 {
 	if (p->family == 4) {
 		struct lb_ipv4_header *ip = (void *)p->l3;
 
 		// TTL is the first byte of its word: one less of it is one less of the word.
 		ip->ttl--;
-		ip->check = lb_checksum_mend(ip->check, lb_checksum_replace16(sum, 1, 0));
+		ip->check =
+			lb_checksum_mend_few(ip->check, (__u32)lb_checksum_replace16(sum, 1, 0));
 	} else {
 		struct lb_ipv6_header *ip = (void *)p->l3;
 
@@ -41,16 +42,16 @@ static __always_inline void lb_rewrite_put_address(__u8 *at, __u8 family,
 	}
 }
 
-// Mends the checksum of the TCP or UDP header by @sum. A UDP packet without checksum (0) stays so;
-// one whose checksum becomes 0 says 0xffff (RFC 768).
-static __always_inline void lb_rewrite_l4_check(const struct lb_packet *p, __u64 sum)
+// Mends the checksum of the TCP or UDP header by @sum, of a few words of 16 bits. A UDP packet
+// without checksum (0) stays so; one whose checksum becomes 0 says 0xffff (RFC 768).
+static __always_inline void lb_rewrite_l4_check(const struct lb_packet *p, __u32 sum)
 {
 	__u16 *check_at = (void *)p->l4_check;
 	__u16 check;
 
 	if (p->protocol == LB_IP_UDP && *check_at == 0)
 		return;
-	check = lb_checksum_mend(*check_at, sum);
+	check = lb_checksum_mend_few(*check_at, sum);
 	if (p->protocol == LB_IP_UDP && check == 0)
 		check = 0xffff;
 	*check_at = check;
