@@ -115,9 +115,12 @@ static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32
 	return bpf_map_lookup_elem(&hops, &i);
 }
 
-static __always_inline const struct lb_slot_line *lb_slot_line(struct lb_env *env, __u32 i)
+static __always_inline const __u32 *lb_slot(struct lb_env *env, __u32 slot)
 {
-	return bpf_map_lookup_elem(&slots, &i);
+	__u32 i = slot / LB_SLOTS_PER_LINE;
+	const struct lb_slot_line *line = bpf_map_lookup_elem(&slots, &i);
+
+	return line ? &line->words[slot % LB_SLOTS_PER_LINE] : 0;
 }
 
 static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env *env, __u32 i)

@@ -166,17 +166,16 @@ static __always_inline enum lb_reason lb_decide_backend(struct lb_env *env, stru
 {
 	const struct lb_backend *backend;
 
-	if (d->backend == 0)
-		return LB_REASON_NO_BACKEND;
 	backend = lb_backend_row(env, d->backend);
-	if (!backend || backend->state != LB_ROW_LIVE)
-		return LB_REASON_BACKEND_GONE;
+	if (!backend || backend->state != LB_ROW_LIVE) // as the row of "none" is
+		return d->backend ? LB_REASON_BACKEND_GONE : LB_REASON_NO_BACKEND;
 	d->row = backend;
 	d->hop = *(const volatile __u32 *)&backend->hop;
 	return LB_REASON_NONE;
 }
 
-// From the row of the backend out of the interface. LB_REASON_NONE, or what hinders.
+// From the row of the backend out of the interface. LB_REASON_NONE, or what hinders: TTL and
+// TOO_BIG where an error may be sent of it.
 static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const struct lb_packet *p,
 						     struct lb_decision *d)
 {
@@ -186,8 +185,18 @@ static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const s
 	if (reason != LB_REASON_NONE)
 		return reason;
 	if (!grow && lb_packet_ttl(p) <= 1)
-		return lb_decide_error(env, p, LB_REASON_TTL, LB_REASON_TTL_SILENT);
-	return p->ip_len + grow > d->link->mtu ? lb_decide_too_big(env, p) : LB_REASON_NONE;
+		return LB_REASON_TTL;
+	return p->ip_len + grow > d->link->mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
+}
+
+// What hinders a packet on its way to d->backend; LB_REASON_NONE: nothing does. Fills in d's row,
+// hop and link as far as it came, and changes nothing else: it may be asked again.
+static __always_inline enum lb_reason
+lb_decide_hindrance(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
+{
+	enum lb_reason hindrance = lb_decide_backend(env, d);
+
+	return hindrance == LB_REASON_NONE ? lb_decide_link(env, p, d) : hindrance;
 }
 
 // Ends the walk of a packet for d->service by what hinders it.
@@ -200,6 +209,10 @@ static __always_inline void lb_decide_hindered(struct lb_env *env, const struct 
 		if (service && *(const volatile __u32 *)&service->flags & LB_SERVICE_REJECT)
 			hindrance = lb_decide_refuse(env, p, LB_REASON_REFUSED_BACKEND,
 						     LB_REASON_NO_BACKEND);
+	} else if (hindrance == LB_REASON_TTL) {
+		hindrance = lb_decide_error(env, p, LB_REASON_TTL, LB_REASON_TTL_SILENT);
+	} else if (hindrance == LB_REASON_TOO_BIG) {
+		hindrance = lb_decide_too_big(env, p);
 	}
 	lb_decide_end(d, hindrance);
 }
@@ -208,10 +221,8 @@ static __always_inline void lb_decide_hindered(struct lb_env *env, const struct 
 static __always_inline void lb_decide_to_backend(struct lb_env *env, const struct lb_packet *p,
 						 struct lb_decision *d, enum lb_reason reason)
 {
-	enum lb_reason hindrance = lb_decide_backend(env, d);
+	enum lb_reason hindrance = lb_decide_hindrance(env, p, d);
 
-	if (hindrance == LB_REASON_NONE)
-		hindrance = lb_decide_link(env, p, d);
 	if (hindrance != LB_REASON_NONE) {
 		lb_decide_hindered(env, p, d, hindrance);
 		return;
@@ -281,13 +292,13 @@ lb_decide_slot(struct lb_env *env, const struct lb_packet *p, struct lb_decision
 // Reads it. Returns 0 where the walk ended.
 static __always_inline int lb_decide_slot_word(struct lb_env *env, struct lb_decision *d)
 {
-	const struct lb_slot_line *line = lb_slot_line(env, d->slot / LB_SLOTS_PER_LINE);
+	const __u32 *at = lb_slot(env, d->slot);
 
-	if (!line) {
+	if (!at) {
 		lb_decide_end(d, LB_REASON_NO_BACKEND);
 		return 0;
 	}
-	d->slot_word = lb_slot_read(line, d->slot);
+	d->slot_word = lb_slot_read(at);
 	return 1;
 }
 
@@ -471,6 +482,9 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 
 // A driver that takes a burst through each step, and prefetches what the next one reads, calls the
 // steps of lb_decide_sound() itself: lb_decide_whom(), then for a service's packet whose source is
-// lb_decide_is_unicast_source() what lb_decide_slot() and lb_decide_slot_word() do (lb_hash_flow(),
-// lb_slot_of(), lb_slot_read()), lb_decide_tracked() where lb_select_is_tracked(), and
-// lb_decide_to_backend(); for no VIP's lb_service_lookup_reverse() and lb_decide_reply_of().
+// lb_decide_is_unicast_source() what lb_decide_slot() and lb_decide_slot_word() do
+// (lb_hash_flow_from(), lb_hash_finish(), lb_slot_of(), lb_slot_read()), lb_decide_tracked() where
+// lb_select_is_tracked(), and lb_decide_to_backend(); for no VIP's
+// lb_service_lookup_reverse_hashed() and lb_decide_reply_of(). Both of these ends it may take apart
+// for a packet that nothing hinders: lb_decide_backend() or lb_decide_from_backend(), then
+// lb_decide_link() and lb_decide_transmit().

@@ -107,17 +107,25 @@ static __always_inline __u64 lb_hash_half(const __u64 keys[LB_FLOW_KEYS / 2], __
 	return sum;
 }
 
-// @keys: meta.flow_keys. @family: 4 or 6, of both addresses. @ports: source port in the low half.
-static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 family,
-					   const struct lb_address *source,
-					   const struct lb_address *destination, __u8 protocol,
-					   __u32 ports)
+// What a VIP's flows of a protocol have in common: lb_hash_from()'s @to.
+static __always_inline __u64 lb_hash_to(const struct lb_address *vip, __u8 protocol)
 {
-	__u64 vip = lb_index_mix(destination->halves[0], destination->halves[1]) ^ protocol;
+	return lb_index_mix(vip->halves[0], vip->halves[1]) ^ protocol;
+}
+
+// The hash before its finalizer. @keys: meta.flow_keys. @family: 4 or 6, of both addresses. @ports:
+// source port in the low half.
+static __always_inline __u64 lb_hash_from(const __u64 keys[LB_FLOW_KEYS], __u8 family,
+					  const struct lb_address *source, __u32 ports, __u64 to)
+{
 	__u64 high = lb_hash_half(keys, family, source, ports);
 	__u64 low = lb_hash_half(keys + LB_FLOW_KEYS / 2, family, source, ports);
-	__u64 h = (high >> 32 << 32 | low >> 32) + vip;
 
+	return (high >> 32 << 32 | low >> 32) + to;
+}
+
+static __always_inline __u64 lb_hash_finish(__u64 h)
+{
 	h ^= h >> 33;
 	h *= 0xff51afd7ed558ccdull;
 	h ^= h >> 33;
@@ -125,9 +133,25 @@ static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 
 	return h ^ h >> 33;
 }
 
-// Of a packet with ports.
+static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 family,
+					   const struct lb_address *source,
+					   const struct lb_address *destination, __u8 protocol,
+					   __u32 ports)
+{
+	return lb_hash_finish(
+		lb_hash_from(keys, family, source, ports, lb_hash_to(destination, protocol)));
+}
+
+// Of a packet with ports, and before the finalizer: for a driver that takes it in two steps. @to:
+// lb_hash_to() of the packet's destination.
+static __always_inline __u64 lb_hash_flow_from(const __u64 keys[LB_FLOW_KEYS],
+					       const struct lb_packet *p, __u64 to)
+{
+	return lb_hash_from(keys, p->family, &p->source,
+			    p->source_port | (__u32)p->destination_port << 16, to);
+}
+
 static __always_inline __u64 lb_hash_flow(const __u64 keys[LB_FLOW_KEYS], const struct lb_packet *p)
 {
-	return lb_hash_tuple(keys, p->family, &p->source, &p->destination, p->protocol,
-			     p->source_port | (__u32)p->destination_port << 16);
+	return lb_hash_finish(lb_hash_flow_from(keys, p, lb_hash_to(&p->destination, p->protocol)));
 }

@@ -26,7 +26,7 @@ struct lb_env;
 // const struct lb_service *lb_service_row(struct lb_env *, __u32 i);
 // const struct lb_backend *lb_backend_row(struct lb_env *, __u32 i);
 // const struct lb_hop *lb_hop_row(struct lb_env *, __u32 i);
-// const struct lb_slot_line *lb_slot_line(struct lb_env *, __u32 i);
+// const __u32 *lb_slot(struct lb_env *, __u32 slot);                          its word
 // struct lb_slot_time_line *lb_slot_time_line(struct lb_env *, __u32 i);
 // struct lb_entry_line *lb_entry_line(struct lb_env *, __u32 i);
 // struct lb_entry_line *lb_fragment_line(struct lb_env *, __u32 i);

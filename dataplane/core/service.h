@@ -42,13 +42,13 @@ LB_CALLED __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 ha
 	return 0;
 }
 
-static __always_inline __u32 lb_index_lookup(struct lb_env *env, enum lb_index which,
-					     const struct lb_address *address, __u8 protocol,
-					     __be16 port)
+// @hash: lb_index_hash() of the key.
+static __always_inline __u32 lb_index_lookup_hashed(struct lb_env *env, enum lb_index which,
+						    const struct lb_address *address, __u8 protocol,
+						    __be16 port, __u32 hash)
 {
 	__u64 half0 = address->halves[0], half1 = address->halves[1];
 	__u32 key = lb_index_port_protocol(port, protocol);
-	__u32 hash = lb_index_hash_words(half0, half1, key);
 	const struct lb_index_line *line =
 		lb_index_line(env, which, hash & lb_index_mask(env, which));
 	__u32 value;
@@ -61,6 +61,14 @@ static __always_inline __u32 lb_index_lookup(struct lb_env *env, enum lb_index w
 	return lb_index_probe(env, which, half0, half1, key);
 }
 
+static __always_inline __u32 lb_index_lookup(struct lb_env *env, enum lb_index which,
+					     const struct lb_address *address, __u8 protocol,
+					     __be16 port)
+{
+	return lb_index_lookup_hashed(env, which, address, protocol, port,
+				      lb_index_hash(address, protocol, port));
+}
+
 // The service row of (address, protocol, port); for protocol 0 and port 0 the bits of enum lb_vip;
 // 0: there is none.
 static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct lb_address *address,
@@ -69,14 +77,12 @@ static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct 
 	return lb_index_lookup(env, LB_INDEX_SERVICE, address, protocol, port);
 }
 
-// The line that lb_service_lookup_reverse() reads first: for a driver that prefetches it.
-static __always_inline const struct lb_index_line *
-lb_service_reverse_line(struct lb_env *env, const struct lb_address *address, __u8 protocol,
-			__be16 port)
+// The line that lb_service_lookup_reverse() reads first: for a driver that prefetches it. @hash:
+// lb_index_hash() of its arguments.
+static __always_inline const struct lb_index_line *lb_service_reverse_line(struct lb_env *env,
+									   __u32 hash)
 {
-	return lb_index_line(env, LB_INDEX_REVERSE,
-			     lb_index_hash(address, protocol, port) &
-				     lb_index_mask(env, LB_INDEX_REVERSE));
+	return lb_index_line(env, LB_INDEX_REVERSE, hash & lb_index_mask(env, LB_INDEX_REVERSE));
 }
 
 // The backend row whose replies in nat come from (address, protocol, port), or 0.
@@ -85,6 +91,15 @@ static __always_inline __u32 lb_service_lookup_reverse(struct lb_env *env,
 						       __u8 protocol, __be16 port)
 {
 	return lb_index_lookup(env, LB_INDEX_REVERSE, address, protocol, port);
+}
+
+// The same where @hash, lb_index_hash() of the rest, is known.
+static __always_inline __u32 lb_service_lookup_reverse_hashed(struct lb_env *env,
+							      const struct lb_address *address,
+							      __u8 protocol, __be16 port,
+							      __u32 hash)
+{
+	return lb_index_lookup_hashed(env, LB_INDEX_REVERSE, address, protocol, port, hash);
 }
 
 // Both again, where a packet seldom comes: a call instead of code in line.

@@ -13,7 +13,8 @@ static __always_inline __u32 lb_slot_of(const struct lb_service *service, __u64 
 	return service->ring_offset + (__u32)((hash >> 32) * service->ring_len >> 32);
 }
 
-static __always_inline __u32 lb_slot_read(const struct lb_slot_line *line, __u32 slot)
+// @at: lb_slot()'s.
+static __always_inline __u32 lb_slot_read(const __u32 *at)
 {
-	return *(const volatile __u32 *)&line->words[slot % LB_SLOTS_PER_LINE];
+	return *(const volatile __u32 *)at;
 }

@@ -32,7 +32,7 @@ struct lb_env {
 	__u32 service_n;
 	__u32 backend_n;
 	__u32 hop_n;
-	__u32 slot_lines_n;
+	__u32 slot_n;
 	__u32 service_mask;
 	__u32 reverse_mask;
 	__u32 connection_mask;
@@ -58,7 +58,7 @@ static inline void lb_env_init(struct lb_env *env, const struct lb_tables *table
 	env->service_n = m->service_n;
 	env->backend_n = m->backend_n;
 	env->hop_n = m->hop_n;
-	env->slot_lines_n = m->slot_n / LB_SLOTS_PER_LINE;
+	env->slot_n = m->slot_n;
 	env->service_mask = m->service_mask;
 	env->reverse_mask = m->reverse_mask;
 	env->connection_mask = m->connection_mask;
@@ -113,14 +113,14 @@ static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32
 	return LB_ROW(env->tables.hops, i, env->hop_n);
 }
 
-static __always_inline const struct lb_slot_line *lb_slot_line(struct lb_env *env, __u32 i)
+static __always_inline const __u32 *lb_slot(struct lb_env *env, __u32 slot)
 {
-	return LB_ROW(env->tables.slots, i, env->slot_lines_n);
+	return LB_ROW(&env->tables.slots[0].words[0], slot, env->slot_n);
 }
 
 static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env *env, __u32 i)
 {
-	return LB_ROW(env->tables.slot_times, i, env->slot_lines_n);
+	return LB_ROW(env->tables.slot_times, i, env->slot_n / LB_SLOTS_PER_LINE);
 }
 
 static __always_inline struct lb_entry_line *lb_entry_line(struct lb_env *env, __u32 i)

@@ -69,9 +69,9 @@ static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32
 	return i < env->tables->meta->hop_n ? &env->tables->hops[i] : NULL;
 }
 
-static __always_inline const struct lb_slot_line *lb_slot_line(struct lb_env *env, __u32 i)
+static __always_inline const __u32 *lb_slot(struct lb_env *env, __u32 slot)
 {
-	return i < env->tables->meta->slot_n / LB_SLOTS_PER_LINE ? &env->tables->slots[i] : NULL;
+	return slot < env->tables->meta->slot_n ? &env->tables->slots[0].words[0] + slot : NULL;
 }
 
 // ---- rows that packets write ----
