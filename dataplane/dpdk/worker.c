@@ -7,6 +7,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 #include <rte_pause.h>
+#include <string.h>
 #include <time.h>
 
 #include "lb_dpdk.h"
@@ -44,13 +45,15 @@ static void flush(struct worker *w, unsigned int port)
 	rte_pktmbuf_free_bulk(box->pkts + sent, n - sent);
 }
 
-static void put(struct worker *w, unsigned int port, struct rte_mbuf *m)
+// @n: at most WALK_BURST_MAX.
+static void put(struct worker *w, unsigned int port, struct rte_mbuf *const *pkts, unsigned int n)
 {
 	struct outbox *box = &w->outboxes[port];
 
-	if (box->n == WALK_BURST_MAX)
+	if (box->n + n > WALK_BURST_MAX)
 		flush(w, port);
-	box->pkts[box->n++] = m;
+	memcpy(box->pkts + box->n, pkts, n * sizeof(*pkts));
+	box->n += n;
 }
 
 // The port that interface @ifindex stands for: of several one that it sends from itself. ports_n:
@@ -70,19 +73,19 @@ static unsigned int find_port(const struct worker *w, uint32_t ifindex)
 	return found;
 }
 
-static void send_all(struct worker *w, const struct walk_result *r)
+static void send_all(struct worker *w, struct walk_result *r)
 {
-	uint32_t ifindex = 0;
-	unsigned int port = w->all->ports_n;
+	unsigned int port, n;
 
-	for (unsigned int i = 0; i < r->send_n; i++) {
-		if (r->ifindex[i] != ifindex)
-			port = find_port(w, ifindex = r->ifindex[i]);
+	for (unsigned int i = 0; i < r->send_n; i += n) {
+		for (n = 1; i + n < r->send_n && r->ifindex[i + n] == r->ifindex[i]; n++)
+			;
+		port = find_port(w, r->ifindex[i]);
 		if (port < w->all->ports_n) {
-			put(w, port, r->send[i]);
+			put(w, port, r->send + i, n);
 		} else {
-			count_unsent(w, 1);
-			rte_pktmbuf_free(r->send[i]);
+			count_unsent(w, n);
+			rte_pktmbuf_free_bulk(r->send + i, n);
 		}
 	}
 }
@@ -135,8 +138,7 @@ static unsigned int receive(struct worker *w, const struct queue *q)
 	else
 		walk_burst(&w->walk, pkts, n, &result);
 	send_all(w, &result);
-	for (unsigned int i = 0; i < result.back_n; i++)
-		put(w, q->port, result.back[i]);
+	put(w, q->port, result.back, result.back_n);
 	give_to_kernel(w, p, result.kernel, result.kernel_n);
 	return n;
 }
