@@ -22,8 +22,12 @@
 #include "control/version.h"
 #include "lb_dpdk.h"
 
-#define IDLE_US 200	    // main sleeps so long where nothing waits
-#define FOLLOW_MS 100	    // and looks at tables and ports so often
+// Main sleeps so long where nothing waits: it may share a worker's CPU, to which each time that it
+// wakes costs a few microseconds.
+#define PAUSE_US 200 // for QUIET_MS after it carried something
+#define IDLE_US 1000 // then
+#define QUIET_MS 100
+#define FOLLOW_MS 100	    // and it looks at tables and ports so often
 #define SLEEP_US_MAX 100000 // or it would seem to stand still
 
 enum exit_status { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
@@ -69,11 +73,11 @@ static bool is_stopping(const struct lb_dpdk *d)
 
 // ---- the main lcore ----
 
-// Until a TAP or netlink has something, or a moment is over: workers cannot wake this. With
-// @is_busy it does not wait. True: netlink has.
-static bool rest(struct lb_dpdk *d, bool is_busy)
+// Until a TAP or netlink has something, or @max_us are over: workers cannot wake this. True:
+// netlink has.
+static bool rest(struct lb_dpdk *d, unsigned int max_us)
 {
-	const struct timespec moment = {.tv_nsec = is_busy ? 0 : IDLE_US * 1000};
+	const struct timespec moment = {.tv_nsec = max_us * 1000};
 	struct pollfd fds[LB_PORT_MAX + 1];
 	nfds_t n = 0;
 
@@ -90,14 +94,17 @@ static bool rest(struct lb_dpdk *d, bool is_busy)
 
 static int run(struct lb_dpdk *d, struct err *e)
 {
-	uint64_t due_ms = 0;
+	uint64_t due_ms = 0, quiet_ms = 0;
 	bool has_events = true;
 
 	while (!is_stopping(d)) {
+		uint64_t now_ms = clock_now_ms();
 		bool is_busy = exception_carry(d);
 
+		if (is_busy)
+			quiet_ms = now_ms + QUIET_MS;
 		tables_beat(d);
-		if (clock_now_ms() >= due_ms) {
+		if (now_ms >= due_ms) {
 			int status = tables_follow(d, e);
 
 			if (status)
@@ -105,11 +112,11 @@ static int run(struct lb_dpdk *d, struct err *e)
 			trace_follow(d);
 			exception_follow(d);
 			ports_follow(d);
-			due_ms = clock_now_ms() + FOLLOW_MS;
+			due_ms = now_ms + FOLLOW_MS;
 		}
 		d->are_links_stale |= routes_follow(d->routes, has_events);
 		ports_follow_mtus(d);
-		has_events = rest(d, is_busy);
+		has_events = rest(d, is_busy ? 0 : now_ms < quiet_ms ? PAUSE_US : IDLE_US);
 	}
 	return 0;
 }
