@@ -26,6 +26,7 @@ struct bench_row {
 	uint32_t syn_percent;
 	uint32_t backends_n;
 	uint32_t ring;
+	uint32_t vips_n; // 0: one; else each packet is for another one than that before it
 };
 
 // Tables of lbd's default limits, with the row's service in the steady state (or not), in memory.

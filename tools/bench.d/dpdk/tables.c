@@ -50,8 +50,7 @@ static int make_model(const struct bench_row *row, uint32_t backends_n, struct m
 {
 	struct model_service s = {
 		.name = "bench",
-		.vips = {vip(row->family)},
-		.vips_n = 1,
+		.vips_n = row->vips_n ? row->vips_n : 1,
 		.protocol = row->is_udp ? IPPROTO_UDP : IPPROTO_TCP,
 		.port = PORT,
 		.mode = row->mode,
@@ -62,6 +61,10 @@ static int make_model(const struct bench_row *row, uint32_t backends_n, struct m
 	struct model *m = model_new();
 	int code = m ? 0 : -ENOMEM;
 
+	for (size_t i = 0; i < s.vips_n; i++) {
+		s.vips[i] = vip(row->family);
+		s.vips[i].bytes[15] += (uint8_t)i;
+	}
 	for (uint32_t i = 0; i < backends_n && !code; i++) {
 		const struct model_backend b = {.address = backend_address(row->family, i),
 						.port = backend_port(row),
