@@ -98,12 +98,6 @@ struct lb_icmp_header {
 };
 #define LB_ICMP_LEN 8
 
-// Bytes of it, with its options.
-static __always_inline int lb_tcp_len(const struct lb_tcp_header *tcp)
-{
-	return tcp->offset >> 2 & 0x3c;
-}
-
 enum lb_tcp_flag { LB_TCP_FIN = 1, LB_TCP_SYN = 2, LB_TCP_RST = 4, LB_TCP_ACK = 16 };
 
 struct lb_udp_header {
@@ -208,29 +202,39 @@ static __always_inline int lb_address_is_within(const struct lb_address *a,
 		((a->halves[1] & mask->halves[1]) ^ prefix->halves[1])) == 0;
 }
 
-// TCP or UDP at @p->l4, whose first LB_UDP_LEN bytes are there: the ports of both. @l4_len: bytes
-// behind the IP header; below 0: it says less than that. Returns 0 where it is not whole and sound.
-// (@is_checked, here and below: a constant; it is known to be, and nothing is asked.)
-static __always_inline int lb_packet_plain_l4(struct lb_packet *p, int l4_len, int is_checked)
+// TCP or UDP at @p->l4, whose first bytes are the ports of both. @l4_len: bytes behind the IP
+// header. Returns 0 where it is not whole and sound. (@is_checked, here and below: a constant; it
+// is known to be, and nothing is asked.)
+static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len, int is_checked)
 {
 	const struct lb_tcp_header *tcp = (const void *)p->l4;
 	struct lb_udp_header *udp = (void *)p->l4;
 
 	if (p->protocol == LB_IP_TCP) {
+		__u32 header_len;
+
 		if (!is_checked && LB_IS_BEYOND(p->l4, sizeof(*tcp), p->end))
 			return 0;
-		if (!is_checked && (tcp->offset < LB_TCP_LEN << 2 || lb_tcp_len(tcp) > l4_len))
+		header_len = (tcp->offset >> 4) * 4;
+		if (!is_checked && (header_len < LB_TCP_LEN || header_len > l4_len))
 			return 0;
 		p->tcp_flags = tcp->flags;
+		p->l4_check = (void *)&tcp->check;
 	} else if (is_checked || p->protocol == LB_IP_UDP) {
-		int len = __builtin_bswap16(udp->len);
+		__u32 len;
 
+		if (!is_checked && LB_IS_BEYOND(p->l4, sizeof(*udp), p->end))
+			return 0;
+		len = __builtin_bswap16(udp->len);
 		if (!is_checked && (len < LB_UDP_LEN || len > l4_len))
 			return 0;
+		p->l4_check = (void *)&udp->check;
 	} else {
 		return 0;
 	}
-	p->l4_check = p->protocol == LB_IP_TCP ? (void *)&tcp->check : (void *)&udp->check;
+	// Without a branch: who has no use for it does nothing. (The BPF verifier wants one.)
+	if (is_checked)
+		p->l4_check = p->protocol == LB_IP_TCP ? (void *)&tcp->check : (void *)&udp->check;
 	p->source_port = udp->source;
 	p->destination_port = udp->destination;
 	p->has_ports = 1;
@@ -241,28 +245,27 @@ static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, int is_chec
 {
 	const struct lb_ipv4_header *ip = (const void *)p->l3;
 
-	if (!is_checked &&
-	    (LB_IS_BEYOND(p->l3, LB_IPV4_LEN + LB_UDP_LEN, p->end) || ip->version_ihl != 0x45 ||
-	     ip->fragment & (LB_IPV4_MF | LB_IPV4_OFFSET)))
+	if (!is_checked && (LB_IS_BEYOND(p->l3, sizeof(*ip), p->end) || ip->version_ihl != 0x45 ||
+			    ip->fragment & (LB_IPV4_MF | LB_IPV4_OFFSET)))
 		return 0;
 	p->family = 4;
 	lb_address_set_ipv4(&p->source, lb_get32(ip->source));
 	lb_address_set_ipv4(&p->destination, lb_get32(ip->destination));
 	p->ip_len = __builtin_bswap16(ip->total_len);
 	p->protocol = ip->protocol;
-	if (!is_checked && p->ip_len > p->frame_len - LB_ETH_LEN)
+	if (!is_checked && (p->ip_len < LB_IPV4_LEN || p->ip_len > p->frame_len - LB_ETH_LEN))
 		return 0;
 	p->l4 = p->l3 + LB_IPV4_LEN;
-	return lb_packet_plain_l4(p, (int)p->ip_len - LB_IPV4_LEN, is_checked);
+	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN, is_checked);
 }
 
 static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_checked)
 {
 	const struct lb_ipv6_header *ip = (const void *)p->l3;
-	int payload_len;
+	__u32 payload_len;
 
-	if (!is_checked && (LB_IS_BEYOND(p->l3, LB_IPV6_LEN + LB_UDP_LEN, p->end) ||
-			    ip->version_class_label[0] >> 4 != 6))
+	if (!is_checked &&
+	    (LB_IS_BEYOND(p->l3, sizeof(*ip), p->end) || ip->version_class_label[0] >> 4 != 6))
 		return 0;
 	p->family = 6;
 	p->source.halves[0] = lb_get64(ip->source);
@@ -272,7 +275,7 @@ static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_chec
 	if (!is_checked && (!p->source.halves[0] || !p->destination.halves[0])) // may be mapped
 		return 0;
 	payload_len = __builtin_bswap16(ip->payload_len);
-	p->ip_len = LB_IPV6_LEN + (__u32)payload_len;
+	p->ip_len = LB_IPV6_LEN + payload_len;
 	p->protocol = ip->next_header;
 	if (!is_checked && p->ip_len > p->frame_len - LB_ETH_LEN)
 		return 0;
@@ -280,12 +283,12 @@ static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_chec
 	return lb_packet_plain_l4(p, payload_len, is_checked);
 }
 
-// 4 or 6 by the frame's Ethernet type, of one that has the bytes of the least plain packet; else 0.
+// 4 or 6 by the frame's Ethernet type; 0: it has neither.
 static __always_inline int lb_packet_family(const __u8 *start, const __u8 *end)
 {
 	const struct lb_eth_header *eth = (const void *)start;
 
-	if (LB_IS_BEYOND(start, LB_ETH_LEN + LB_IPV4_LEN + LB_UDP_LEN, end))
+	if (LB_IS_BEYOND(start, sizeof(*eth), end))
 		return 0;
 	if (eth->type == LB_ETH_P_IPV4)
 		return 4;

@@ -164,7 +164,8 @@ static __always_inline bool start_plain(struct burst *b, struct lane *lane, __u8
 }
 
 // Not a plain one. Returns false where it must wait for those that came before, and are still on
-// their way: it follows a packet's first fragment, or asks where a flow lives.
+// their way (@requests and @replies are their numbers): it follows a packet's first fragment, or
+// asks where a flow lives.
 static __noinline bool start_rest(struct burst *b, struct lane *lane, unsigned int requests,
 				  unsigned int replies, __u8 *start, __u8 *end)
 {
