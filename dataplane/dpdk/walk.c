@@ -336,7 +336,7 @@ static __always_inline void stage_reverse(struct burst *b)
 
 // ---- ends ----
 
-// The whole rest of the way. @way: LANE_WAY(); of a plain packet a constant, as @is_plain is.
+// The whole rest of the way. @way: LANE_WAY(). @is_plain: a constant.
 static __always_inline void end_way(struct lb_env *env, const struct lane *lane, enum lane_way way,
 				    int is_plain, const struct lb_packet *p,
 				    struct walk_result *ret, struct dropped *dropped)
@@ -364,12 +364,7 @@ static __always_inline void end_plain(struct lb_env *env, const struct lane *lan
 	struct lb_packet p;
 
 	again_plain(lane->mbuf, family, &p);
-	if (LANE_WAY(lane->kind) == WAY_CURRENT)
-		end_way(env, lane, WAY_CURRENT, 1, &p, ret, dropped);
-	else if (LANE_WAY(lane->kind) == WAY_TRACKED)
-		end_way(env, lane, WAY_TRACKED, 1, &p, ret, dropped);
-	else
-		end_way(env, lane, WAY_REPLY, 1, &p, ret, dropped);
+	end_way(env, lane, LANE_WAY(lane->kind), 1, &p, ret, dropped);
 }
 
 static __noinline void end_ipv4(struct lb_env *env, const struct lane *lane,

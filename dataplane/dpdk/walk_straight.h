@@ -42,8 +42,9 @@ static __always_inline void again_plain(const struct rte_mbuf *m, int family, st
 	lb_packet_parse_plain_again(start, start + m->data_len, m->pkt_len, family, ret);
 }
 
-// ---- straight ends, of a plain packet that is sent on. NULL: it is not, and nothing was done.
-// ---- Else it is counted and written, and leaves by this link. @family: a constant.
+// ---- straight ends ----
+// Of a plain packet that is sent on: it is counted and written, and leaves by this link. NULL: it
+// is not, and nothing was done. @family: a constant.
 
 // Behind an outer header. @d: its row is set.
 static __always_inline const struct lb_link *end_tunnel(struct lb_env *env, const struct lane *lane,
