@@ -38,15 +38,21 @@ static __always_inline void lb_count_backend(struct lb_env *env, const struct lb
 	}
 }
 
+// @n packets ended with it.
+static __always_inline void lb_count_reason(struct lb_env *env, enum lb_reason reason, __u32 n)
+{
+	struct lb_reason_line *line = lb_reason_line(env, reason / LB_REASONS_PER_LINE);
+
+	if (line)
+		line->pkts[reason % LB_REASONS_PER_LINE] += n;
+}
+
 static __always_inline void lb_count(struct lb_env *env, const struct lb_packet *p,
 				     const struct lb_decision *d)
 {
-	struct lb_reason_line *line = lb_reason_line(env, d->reason / LB_REASONS_PER_LINE);
-
-	if (line)
-		line->pkts[d->reason % LB_REASONS_PER_LINE]++;
 	if (d->verdict == LB_TRANSMIT)
 		lb_count_backend(env, p, d);
 	else if (d->verdict != LB_PASS && d->service)
 		lb_count_service_drop(env, d);
+	lb_count_reason(env, d->reason, 1);
 }

@@ -35,7 +35,7 @@ static __always_inline void lb_encap_ipv4(__u8 *at, const struct lb_packet *p,
 	__be32 to = d->row->address.words[3];
 	__be16 total_len = LB_BE16(LB_IPV4_LEN + udp_len + p->ip_len);
 	__u8 protocol = lb_encap_protocol(p, udp_len);
-	__u8 tos = lb_packet_tos(at + LB_IPV4_LEN + udp_len, p->family);
+	__u32 tos = lb_packet_tos(at + LB_IPV4_LEN + udp_len, p->family);
 	// The header's words of 16 bits, as they lie in memory, but for what is 0, and addresses.
 	__u32 version_tos = 0x45 | tos << 8, ttl_protocol = LB_ENCAP_TTL | protocol << 8;
 	__u64 sum = (__u64)version_tos + total_len + LB_IPV4_DF + ttl_protocol + from + to;

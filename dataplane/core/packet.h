@@ -202,10 +202,14 @@ static __always_inline int lb_address_is_within(const struct lb_address *a,
 		((a->halves[1] & mask->halves[1]) ^ prefix->halves[1])) == 0;
 }
 
-// TCP or UDP at @p->l4, whose first bytes are the ports of both. @l4_len: bytes behind the IP
+// What a plain packet's parse reads it reads in few wide words, and takes its fields from these: on
+// the way of every packet it is loads that are scarce.
+
+// TCP or UDP at @p->l4, whose first bytes are @ports, in bounds. @l4_len: bytes behind the IP
 // header. Returns 0 where it is not whole and sound. (@is_checked, here and below: a constant; it
 // is known to be, and nothing is asked.)
-static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len, int is_checked)
+static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 ports, __u32 l4_len,
+					      int is_checked)
 {
 	const struct lb_tcp_header *tcp = (const void *)p->l4;
 	struct lb_udp_header *udp = (void *)p->l4;
@@ -223,8 +227,6 @@ static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len,
 	} else if (is_checked || p->protocol == LB_IP_UDP) {
 		__u32 len;
 
-		if (!is_checked && LB_IS_BEYOND(p->l4, sizeof(*udp), p->end))
-			return 0;
 		len = __builtin_bswap16(udp->len);
 		if (!is_checked && (len < LB_UDP_LEN || len > l4_len))
 			return 0;
@@ -235,37 +237,51 @@ static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len,
 	// Without a branch: who has no use for it does nothing. (The BPF verifier wants one.)
 	if (is_checked)
 		p->l4_check = p->protocol == LB_IP_TCP ? (void *)&tcp->check : (void *)&udp->check;
-	p->source_port = udp->source;
-	p->destination_port = udp->destination;
+	p->source_port = (__be16)ports;
+	p->destination_port = (__be16)(ports >> 16);
 	p->has_ports = 1;
 	return 1;
 }
+
+#define LB_IPV4_PLAIN_MASK                                                                         \
+	((__u64)0xff | (__u64)(LB_IPV4_MF | LB_IPV4_OFFSET) << 48) // of its first eight bytes
 
 static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, int is_checked)
 {
 	const struct lb_ipv4_header *ip = (const void *)p->l3;
 
-	if (!is_checked && (LB_IS_BEYOND(p->l3, sizeof(*ip), p->end) || ip->version_ihl != 0x45 ||
-			    ip->fragment & (LB_IPV4_MF | LB_IPV4_OFFSET)))
-		return 0;
+	if (is_checked) {
+		p->ip_len = __builtin_bswap16(ip->total_len);
+	} else {
+		__u64 first;
+
+		if (LB_IS_BEYOND(p->l3, LB_IPV4_LEN + LB_UDP_LEN, p->end))
+			return 0;
+		first = lb_get64(p->l3);
+		if ((first & LB_IPV4_PLAIN_MASK) != 0x45)
+			return 0;
+		p->ip_len = __builtin_bswap16((__u16)(first >> 16));
+		if (p->ip_len < LB_IPV4_LEN || p->ip_len > p->frame_len - LB_ETH_LEN)
+			return 0;
+	}
 	p->family = 4;
 	lb_address_set_ipv4(&p->source, lb_get32(ip->source));
 	lb_address_set_ipv4(&p->destination, lb_get32(ip->destination));
-	p->ip_len = __builtin_bswap16(ip->total_len);
 	p->protocol = ip->protocol;
-	if (!is_checked && (p->ip_len < LB_IPV4_LEN || p->ip_len > p->frame_len - LB_ETH_LEN))
-		return 0;
 	p->l4 = p->l3 + LB_IPV4_LEN;
-	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN, is_checked);
+	return lb_packet_plain_l4(p, lb_get32(p->l4), p->ip_len - LB_IPV4_LEN, is_checked);
 }
 
 static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_checked)
 {
 	const struct lb_ipv6_header *ip = (const void *)p->l3;
 	__u32 payload_len;
+	__u64 first;
 
-	if (!is_checked &&
-	    (LB_IS_BEYOND(p->l3, sizeof(*ip), p->end) || ip->version_class_label[0] >> 4 != 6))
+	if (!is_checked && LB_IS_BEYOND(p->l3, LB_IPV6_LEN + LB_UDP_LEN, p->end))
+		return 0;
+	first = lb_get64(p->l3);
+	if (!is_checked && (first & 0xf0) != 0x60)
 		return 0;
 	p->family = 6;
 	p->source.halves[0] = lb_get64(ip->source);
@@ -274,13 +290,13 @@ static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_chec
 	p->destination.halves[1] = lb_get64(ip->destination + 8);
 	if (!is_checked && (!p->source.halves[0] || !p->destination.halves[0])) // may be mapped
 		return 0;
-	payload_len = __builtin_bswap16(ip->payload_len);
+	payload_len = __builtin_bswap16((__u16)(first >> 32));
 	p->ip_len = LB_IPV6_LEN + payload_len;
-	p->protocol = ip->next_header;
+	p->protocol = (__u8)(first >> 48);
 	if (!is_checked && p->ip_len > p->frame_len - LB_ETH_LEN)
 		return 0;
 	p->l4 = p->l3 + LB_IPV6_LEN;
-	return lb_packet_plain_l4(p, payload_len, is_checked);
+	return lb_packet_plain_l4(p, lb_get32(p->l4), payload_len, is_checked);
 }
 
 // 4 or 6 by the frame's Ethernet type; 0: it has neither.

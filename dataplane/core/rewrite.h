@@ -18,12 +18,13 @@ static __always_inline void lb_rewrite_macs(__u8 *eth, const struct lb_link *lin
 static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u32 sum)
 {
 	if (p->family == 4) {
-		struct lb_ipv4_header *ip = (void *)p->l3;
+		__u8 *at = p->l3 + 8; // TTL, protocol, checksum: read and written as one word
+		__u32 word = lb_get32(at);
+		__u16 check = (__u16)(word >> 16);
 
 		// TTL is the first byte of its word: one less of it is one less of the word.
-		ip->ttl--;
-		ip->check =
-			lb_checksum_mend_few(ip->check, (__u32)lb_checksum_replace16(sum, 1, 0));
+		check = lb_checksum_mend_few(check, (__u32)lb_checksum_replace16(sum, 1, 0));
+		lb_put32(at, (__u16)(word - 1) | (__u32)check << 16);
 	} else {
 		struct lb_ipv6_header *ip = (void *)p->l3;
 
