@@ -483,7 +483,7 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 // A driver that takes a burst through each step, and prefetches what the next one reads, calls the
 // steps of lb_decide_sound() itself: lb_decide_whom(), then for a service's packet whose source is
 // lb_decide_is_unicast_source() what lb_decide_slot() and lb_decide_slot_word() do
-// (lb_hash_flow_from(), lb_hash_finish(), lb_slot_of(), lb_slot_read()), lb_decide_tracked() where
+// (lb_hash_from(), lb_hash_finish(), lb_slot_at(), lb_slot_read()), lb_decide_tracked() where
 // lb_select_is_tracked(), and lb_decide_to_backend(); for no VIP's
 // lb_service_lookup_reverse_hashed() and lb_decide_reply_of(). Both of these ends it may take apart
 // for a packet that nothing hinders: lb_decide_backend() or lb_decide_from_backend(), then

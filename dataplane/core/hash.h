@@ -142,16 +142,16 @@ static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 
 		lb_hash_from(keys, family, source, ports, lb_hash_to(destination, protocol)));
 }
 
-// Of a packet with ports, and before the finalizer: for a driver that takes it in two steps. @to:
-// lb_hash_to() of the packet's destination.
-static __always_inline __u64 lb_hash_flow_from(const __u64 keys[LB_FLOW_KEYS],
-					       const struct lb_packet *p, __u64 to)
+// What is hashed of a packet's ports.
+static __always_inline __u32 lb_hash_ports(const struct lb_packet *p)
 {
-	return lb_hash_from(keys, p->family, &p->source,
-			    p->source_port | (__u32)p->destination_port << 16, to);
+	return p->source_port | (__u32)p->destination_port << 16;
 }
 
+// Of a packet with ports. (A driver that hashes several at once calls lb_hash_from() with
+// lb_hash_to() of their destination, and lb_hash_finish().)
 static __always_inline __u64 lb_hash_flow(const __u64 keys[LB_FLOW_KEYS], const struct lb_packet *p)
 {
-	return lb_hash_finish(lb_hash_flow_from(keys, p, lb_hash_to(&p->destination, p->protocol)));
+	return lb_hash_tuple(keys, p->family, &p->source, &p->destination, p->protocol,
+			     lb_hash_ports(p));
 }

@@ -6,11 +6,16 @@
 
 #include "tables.h"
 
-// Position of the flow's slot in `slots`: the hash's high half, scaled to the ring (Lemire: fast
+// Position in `slots` of a flow's slot: the hash's high half, scaled to the ring (Lemire: fast
 // random integer generation, 2019; no division).
+static __always_inline __u32 lb_slot_at(__u32 ring_offset, __u32 ring_len, __u64 hash)
+{
+	return ring_offset + (__u32)((hash >> 32) * ring_len >> 32);
+}
+
 static __always_inline __u32 lb_slot_of(const struct lb_service *service, __u64 hash)
 {
-	return service->ring_offset + (__u32)((hash >> 32) * service->ring_len >> 32);
+	return lb_slot_at(service->ring_offset, service->ring_len, hash);
 }
 
 // @at: lb_slot()'s.

@@ -28,38 +28,6 @@
 
 #include "walk_straight.h"
 
-// Of a packet that is not plain.
-struct full {
-	struct lb_packet packet;
-	struct lb_decision decision;
-};
-
-// The service that the last packet for one was for, and whom its packets are for: those of a burst
-// are mostly for few.
-struct last {
-	struct lb_address vip;
-	__be16 port;
-	__u8 protocol; // 0: none yet
-	__u64 hash_to; // lb_hash_to()
-	const struct lb_service *service;
-};
-
-// In the order in which their packets came in.
-struct list {
-	unsigned int n;
-	struct lane *lanes[WALK_BURST_MAX];
-};
-
-struct burst {
-	struct lb_env *env;
-	const __u64 *flow_keys;
-	struct last lasts[2];	       // of IPv4, of IPv6
-	struct list requests, replies; // to a service's backend; from a backend
-	struct list tracked;	       // of the requests, those that tracking asks for
-	struct lane lanes[WALK_BURST_MAX];
-	struct full fulls[WALK_BURST_MAX];
-};
-
 static __always_inline struct full *full_of(struct burst *b, const struct lane *lane)
 {
 	return &b->fulls[lane - b->lanes];
@@ -87,66 +55,76 @@ static __always_inline bool is_for(const struct last *last, const struct lb_pack
 	return lb_address_is_equal(&last->vip, &p->destination);
 }
 
-// A packet for the service of last_of().
+// A packet for the service of last_of(). @i: which request of the burst it is.
 static __always_inline enum lane_way start_request(struct burst *b, struct lane *lane,
-						   const struct lb_packet *p)
+						   const struct lb_packet *p, size_t i)
 {
 	const struct last *last = last_of(b, p);
 
 	if (unlikely(!lb_decide_is_unicast_source(p)))
 		return WAY_WHOLE;
-	lane->service = last->service;
-	lane->hash = lb_hash_flow_from(b->flow_keys, p, last->hash_to);
+	lane->request = (__u8)i;
+	b->services[i] = last->service;
+	if (p->family == 4) {
+		b->flows.source_ipv4[i] = lb_address_ipv4(&p->source);
+	} else {
+		b->flows.source_halves[0][i] = p->source.halves[0];
+		b->flows.source_halves[1][i] = p->source.halves[1];
+		b->flows.is_ipv6[i] = 1;
+	}
+	b->flows.ports[i] = lb_hash_ports(p);
+	b->flows.targets[i] = last->target;
 	return WAY_CURRENT;
 }
 
 static __always_inline enum lane_way start_reply(struct burst *b, struct lane *lane,
 						 const struct lb_packet *p)
 {
-	lane->hash = lb_index_hash(&p->source, p->protocol, p->source_port);
-	rte_prefetch0(lb_service_reverse_line(b->env, (__u32)lane->hash));
+	lane->backend = lb_index_hash(&p->source, p->protocol, p->source_port);
+	rte_prefetch0(lb_service_reverse_line(b->env, lane->backend));
 	return WAY_REPLY;
 }
 
 // A sound TCP or UDP packet that is not for the service of last_of().
 static __always_inline enum lane_way start_other(struct burst *b, struct lane *lane,
-						 const struct lb_packet *p)
+						 const struct lb_packet *p, size_t i)
 {
 	struct lb_decision d = {};
 	__u32 vip = lb_decide_whom(b->env, p, &d);
-	struct last *last = last_of(b, p);
+	const struct lb_service *service;
 
 	if (!d.service)
 		return vip ? WAY_WHOLE : start_reply(b, lane, p);
-	*last = (struct last){
+	service = lb_service_row(b->env, d.service);
+	if (!service)
+		return WAY_WHOLE;
+	*last_of(b, p) = (struct last){
 		.vip = p->destination,
 		.port = p->destination_port,
 		.protocol = p->protocol,
-		.hash_to = lb_hash_to(&p->destination, p->protocol),
-		.service = lb_service_row(b->env, d.service),
+		.target.to = lb_hash_to(&p->destination, p->protocol),
+		.target.ring = WALK_RING(service),
+		.service = service,
 	};
-	if (!last->service) {
-		last->protocol = 0;
-		return WAY_WHOLE;
-	}
-	return start_request(b, lane, p);
+	return start_request(b, lane, p, i);
 }
 
-static __noinline enum lane_way start_other_plain(struct burst *b, struct lane *lane, int family)
+static __noinline enum lane_way start_other_plain(struct burst *b, struct lane *lane, int family,
+						  unsigned int i)
 {
 	struct lb_packet p;
 
 	if (family == 4) {
 		again_plain(lane->mbuf, 4, &p);
-		return start_other(b, lane, &p);
+		return start_other(b, lane, &p, i);
 	}
 	again_plain(lane->mbuf, 6, &p);
-	return start_other(b, lane, &p);
+	return start_other(b, lane, &p, i);
 }
 
 // Returns false where the packet is not plain, and nothing was done.
 static __always_inline bool start_plain(struct burst *b, struct lane *lane, __u8 *start, __u8 *end,
-					int family)
+					int family, size_t i)
 {
 	enum lane_way way;
 	struct lb_packet p;
@@ -154,11 +132,11 @@ static __always_inline bool start_plain(struct burst *b, struct lane *lane, __u8
 	if (!lb_packet_parse_plain(start, end, lane->mbuf->pkt_len, family, &p))
 		return false;
 	if (is_for(last_of(b, &p), &p))
-		way = start_request(b, lane, &p);
+		way = start_request(b, lane, &p, i);
 	else if (!lb_index_filter_has(lb_meta(b->env), &p.destination))
 		way = start_reply(b, lane, &p);
 	else
-		way = start_other_plain(b, lane, family);
+		way = start_other_plain(b, lane, family, i);
 	lane->kind = LANE_KIND(family, way);
 	return true;
 }
@@ -166,8 +144,8 @@ static __always_inline bool start_plain(struct burst *b, struct lane *lane, __u8
 // Not a plain one. Returns false where it must wait for those that came before, and are still on
 // their way (@requests and @replies are their numbers): it follows a packet's first fragment, or
 // asks where a flow lives.
-static __noinline bool start_rest(struct burst *b, struct lane *lane, unsigned int requests,
-				  unsigned int replies, __u8 *start, __u8 *end)
+static __noinline bool start_rest(struct burst *b, struct lane *lane, size_t requests,
+				  size_t replies, __u8 *start, __u8 *end)
 {
 	struct full *full = full_of(b, lane);
 	struct lb_packet *p = &full->packet;
@@ -180,28 +158,30 @@ static __noinline bool start_rest(struct burst *b, struct lane *lane, unsigned i
 		return false;
 	if (!is_orderly && p->has_ports && p->defect == LB_REASON_NONE &&
 	    lb_parse_locate(start, end, p->family, p))
-		way = is_for(last_of(b, p), p) ? start_request(b, lane, p)
-					       : start_other(b, lane, p);
+		way = is_for(last_of(b, p), p) ? start_request(b, lane, p, requests)
+					       : start_other(b, lane, p, requests);
 	else
 		lb_decide_parsed(b->env, start, end, p, &full->decision);
 	lane->kind = LANE_KIND(0, way);
 	return true;
 }
 
-static __always_inline bool start(struct burst *b, struct lane *lane, unsigned int requests,
-				  unsigned int replies)
+static __always_inline bool start(struct burst *b, struct lane *lane, size_t requests,
+				  size_t replies)
 {
 	bool is_started = false;
 	__u8 *start, *end;
 	int family;
 
 	find_frame(lane->mbuf, &start, &end);
-	family = lb_packet_family(start, end);
-	if (family == 4)
-		is_started = start_plain(b, lane, start, end, 4);
-	else if (family == 6)
-		is_started = start_plain(b, lane, start, end, 6);
-	return is_started || start_rest(b, lane, requests, replies, start, end);
+	if (likely(!LB_IS_BEYOND(start, PLAIN_BYTES, end))) {
+		family = lb_packet_family(start, end);
+		if (likely(family == 4))
+			is_started = start_plain(b, lane, start, end, 4, requests);
+		else if (family == 6)
+			is_started = start_plain(b, lane, start, end, 6, requests);
+	}
+	return likely(is_started) || start_rest(b, lane, requests, replies, start, end);
 }
 
 // Returns how many are under way: all, or those before one that must wait.
@@ -209,7 +189,7 @@ static __always_inline unsigned int stage_start(struct burst *b, struct rte_mbuf
 						unsigned int n)
 {
 	struct rte_mbuf *const *end = pkts + n;
-	unsigned int requests = 0, replies = 0;
+	size_t requests = 0, replies = 0;
 	struct lane *lane = b->lanes;
 
 	for (; pkts < end; pkts++, lane++) {
@@ -221,38 +201,36 @@ static __always_inline unsigned int stage_start(struct burst *b, struct rte_mbuf
 		else if (LANE_WAY(lane->kind) == WAY_REPLY)
 			b->replies.lanes[replies++] = lane;
 	}
-	b->requests.n = requests;
-	b->replies.n = replies;
+	b->requests.n = (unsigned int)requests;
+	b->replies.n = (unsigned int)replies;
 	return (unsigned int)(lane - b->lanes);
 }
 
 static __always_inline void stage_hash(struct burst *b)
 {
-	const unsigned int n = b->requests.n;
+	const size_t n = b->requests.n;
 
-	for (unsigned int i = 0; i < n; i++) {
-		struct lane *lane = b->requests.lanes[i];
-
-		lane->hash = lb_hash_finish(lane->hash);
-		lane->slot = lb_slot_of(lane->service, lane->hash);
-		rte_prefetch0(&b->env->tables.slots[0].words[0] + lane->slot);
-	}
+	// A family's requests left a service in its `last`.
+	walk_hash(lb_meta(b->env)->flow_keys, &b->flows, n,
+		  (b->lasts[0].protocol ? WALK_IPV4 : 0) | (b->lasts[1].protocol ? WALK_IPV6 : 0));
+	for (size_t i = 0; i < n; i++)
+		rte_prefetch0(&b->env->tables.slots[0].words[0] + b->flows.slot[i]);
 }
 
-static __always_inline void prefetch_entry(struct burst *b, const struct lane *lane)
+static __always_inline void prefetch_entry(struct burst *b, size_t i)
 {
-	rte_prefetch0(lb_entry_line(b->env, (__u32)lane->hash & b->env->connection_mask));
-	rte_prefetch0(lb_slot_time_line(b->env, lane->slot / LB_SLOTS_PER_LINE));
+	rte_prefetch0(lb_entry_line(b->env, (__u32)b->flows.hash[i] & b->env->connection_mask));
+	rte_prefetch0(lb_slot_time_line(b->env, b->flows.slot[i] / LB_SLOTS_PER_LINE));
 }
 
 static __always_inline void stage_slot(struct burst *b)
 {
-	const unsigned int n = b->requests.n;
-	unsigned int tracked = 0;
+	const size_t n = b->requests.n;
+	size_t tracked = 0;
 
-	for (unsigned int i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct lane *lane = b->requests.lanes[i];
-		const __u32 *at = lb_slot(b->env, lane->slot);
+		const __u32 *at = lb_slot(b->env, b->flows.slot[i]);
 		__u32 word;
 
 		if (unlikely(!at)) {
@@ -260,24 +238,26 @@ static __always_inline void stage_slot(struct burst *b)
 			continue;
 		}
 		word = lb_slot_read(at);
-		if (lb_select_is_tracked(lane->service->tracking, word)) {
+		if (lb_select_is_tracked(b->services[i]->tracking, word)) {
 			lane->backend = word;
-			prefetch_entry(b, lane);
+			prefetch_entry(b, i);
 			b->tracked.lanes[tracked++] = lane;
 			continue;
 		}
 		lane->backend = LB_SLOT_CURRENT(word);
 		prefetch_backend(b, lane->backend);
 	}
-	b->tracked.n = tracked;
+	b->tracked.n = (unsigned int)tracked;
 }
 
 static __always_inline void track(struct burst *b, struct lane *lane, const struct lb_packet *p)
 {
-	struct lb_decision d = {.hash = lane->hash, .slot = lane->slot, .slot_word = lane->backend};
+	const unsigned int i = lane->request;
+	struct lb_decision d = {
+		.hash = b->flows.hash[i], .slot = b->flows.slot[i], .slot_word = lane->backend};
 
 	lane->kind = LANE_KIND(LANE_FAMILY(lane->kind), WAY_TRACKED);
-	lane->reason = (__u8)lb_decide_tracked(b->env, p, lane->service, &d);
+	lane->reason = (__u8)lb_decide_tracked(b->env, p, b->services[i], &d);
 	lane->backend = d.backend;
 	lane->is_untracked = d.is_untracked;
 	prefetch_backend(b, d.backend);
@@ -308,7 +288,7 @@ static __always_inline void stage_entry(struct burst *b)
 static __always_inline void reverse(struct burst *b, struct lane *lane, const struct lb_packet *p)
 {
 	lane->backend = lb_service_lookup_reverse_hashed(b->env, &p->source, p->protocol,
-							 p->source_port, (__u32)lane->hash);
+							 p->source_port, lane->backend);
 	prefetch_backend(b, lane->backend);
 }
 
@@ -337,17 +317,18 @@ static __always_inline void stage_reverse(struct burst *b)
 // ---- ends ----
 
 // The whole rest of the way. @way: LANE_WAY(). @is_plain: a constant.
-static __always_inline void end_way(struct lb_env *env, const struct lane *lane, enum lane_way way,
+static __always_inline void end_way(struct burst *b, const struct lane *lane, enum lane_way way,
 				    int is_plain, const struct lb_packet *p,
 				    struct walk_result *ret, struct dropped *dropped)
 {
+	struct lb_env *env = b->env;
 	struct lb_decision d = {};
 
 	if (way == WAY_REPLY) {
 		lb_decide_reply_of(env, p, lane->backend, LB_REASON_REPLY, &d);
 	} else {
-		d.service = (__u32)(lane->service - env->tables.services);
-		d.hash = lane->hash;
+		d.service = (__u32)(b->services[lane->request] - env->tables.services);
+		d.hash = b->flows.hash[lane->request];
 		d.backend = lane->backend;
 		d.is_untracked = way == WAY_TRACKED ? lane->is_untracked : 0;
 		lb_decide_to_backend(env, p, &d,
@@ -358,25 +339,25 @@ static __always_inline void end_way(struct lb_env *env, const struct lane *lane,
 }
 
 // @family: a constant.
-static __always_inline void end_plain(struct lb_env *env, const struct lane *lane, int family,
+static __always_inline void end_plain(struct burst *b, const struct lane *lane, int family,
 				      struct walk_result *ret, struct dropped *dropped)
 {
 	struct lb_packet p;
 
 	again_plain(lane->mbuf, family, &p);
-	end_way(env, lane, LANE_WAY(lane->kind), 1, &p, ret, dropped);
+	end_way(b, lane, LANE_WAY(lane->kind), 1, &p, ret, dropped);
 }
 
-static __noinline void end_ipv4(struct lb_env *env, const struct lane *lane,
-				struct walk_result *ret, struct dropped *dropped)
+static __noinline void end_ipv4(struct burst *b, const struct lane *lane, struct walk_result *ret,
+				struct dropped *dropped)
 {
-	end_plain(env, lane, 4, ret, dropped);
+	end_plain(b, lane, 4, ret, dropped);
 }
 
-static __noinline void end_ipv6(struct lb_env *env, const struct lane *lane,
-				struct walk_result *ret, struct dropped *dropped)
+static __noinline void end_ipv6(struct burst *b, const struct lane *lane, struct walk_result *ret,
+				struct dropped *dropped)
 {
-	end_plain(env, lane, 6, ret, dropped);
+	end_plain(b, lane, 6, ret, dropped);
 }
 
 // Any packet.
@@ -390,31 +371,28 @@ static __noinline void end_rest(struct burst *b, const struct lane *lane, struct
 	else if (LANE_WAY(lane->kind) == WAY_DECIDED)
 		end_packet(b->env, lane->mbuf, 0, &full->packet, &full->decision, ret, dropped);
 	else if (LANE_FAMILY(lane->kind) == 4)
-		end_ipv4(b->env, lane, ret, dropped);
+		end_ipv4(b, lane, ret, dropped);
 	else if (LANE_FAMILY(lane->kind) == 6)
-		end_ipv6(b->env, lane, ret, dropped);
+		end_ipv6(b, lane, ret, dropped);
 	else
-		end_way(b->env, lane, LANE_WAY(lane->kind), 0, &full->packet, ret, dropped);
+		end_way(b, lane, LANE_WAY(lane->kind), 0, &full->packet, ret, dropped);
 }
 
 static __always_inline void stage_end(struct burst *b, unsigned int n, struct walk_result *ret,
 				      struct dropped *dropped)
 {
-	unsigned int send_n = ret->send_n; // in a register, but for who is called
+	const struct lane *const end = b->lanes + n;
+	const struct lane *lane = b->lanes;
 
-	for (const struct lane *lane = b->lanes; lane < b->lanes + n; lane++) {
-		const struct lb_link *link = end_straight(b->env, lane);
+	while (lane < end) {
+		const struct lane *next = end_straight(b, lane, end, ret);
 
-		if (likely(link)) {
-			ret->ifindex[send_n] = link->ifindex;
-			ret->send[send_n++] = lane->mbuf;
-			continue;
+		if (unlikely(next == lane)) {
+			end_rest(b, lane, ret, dropped);
+			next++;
 		}
-		ret->send_n = send_n;
-		end_rest(b, lane, ret, dropped);
-		send_n = ret->send_n;
+		lane = next;
 	}
-	ret->send_n = send_n;
 }
 
 // The first packets of @n that can go through the stages together. Returns how many.
@@ -424,8 +402,8 @@ static unsigned int walk_run(struct lb_env *env, struct rte_mbuf **pkts, unsigne
 	struct burst b;
 
 	b.env = env;
-	b.flow_keys = lb_meta(env)->flow_keys;
 	b.lasts[0].protocol = b.lasts[1].protocol = 0;
+	memset(b.flows.is_ipv6, 0, sizeof(b.flows.is_ipv6));
 	n = stage_start(&b, pkts, n);
 	stage_hash(&b);
 	stage_slot(&b);
@@ -440,7 +418,7 @@ void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct w
 	struct dropped dropped = {.n = 0};
 
 	ret->send_n = ret->kernel_n = ret->back_n = 0;
-	for (unsigned int i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (unsigned int i = 0; i < n;)
 		i += walk_run(&w->env, pkts + i, n - i, ret, &dropped);
