@@ -205,12 +205,12 @@ static __always_inline int lb_address_is_within(const struct lb_address *a,
 // What a plain packet's parse reads it reads in few wide words, and takes its fields from these: on
 // the way of every packet it is loads that are scarce.
 
-// TCP or UDP at @p->l4, whose first bytes are @ports, in bounds. @l4_len: bytes behind the IP
-// header. Returns 0 where it is not whole and sound. (@is_checked, here and below: a constant; it
+// TCP or UDP at @p->l4, of which eight bytes are in bounds. @l4_len: bytes behind the IP header.
+// Returns 0 where it is not whole and sound. (@is_checked, here and below: a constant; it
 // is known to be, and nothing is asked.)
-static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 ports, __u32 l4_len,
-					      int is_checked)
+static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len, int is_checked)
 {
+	const __u32 ports = lb_get32(p->l4); // of both
 	const struct lb_tcp_header *tcp = (const void *)p->l4;
 	struct lb_udp_header *udp = (void *)p->l4;
 
@@ -250,7 +250,7 @@ static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, int is_chec
 {
 	const struct lb_ipv4_header *ip = (const void *)p->l3;
 
-	if (is_checked) {
+	if (is_checked) { // nothing else of the first word is wanted
 		p->ip_len = __builtin_bswap16(ip->total_len);
 	} else {
 		__u64 first;
@@ -269,7 +269,7 @@ static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, int is_chec
 	lb_address_set_ipv4(&p->destination, lb_get32(ip->destination));
 	p->protocol = ip->protocol;
 	p->l4 = p->l3 + LB_IPV4_LEN;
-	return lb_packet_plain_l4(p, lb_get32(p->l4), p->ip_len - LB_IPV4_LEN, is_checked);
+	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN, is_checked);
 }
 
 static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_checked)
@@ -296,7 +296,7 @@ static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_chec
 	if (!is_checked && p->ip_len > p->frame_len - LB_ETH_LEN)
 		return 0;
 	p->l4 = p->l3 + LB_IPV6_LEN;
-	return lb_packet_plain_l4(p, lb_get32(p->l4), payload_len, is_checked);
+	return lb_packet_plain_l4(p, payload_len, is_checked);
 }
 
 // 4 or 6 by the frame's Ethernet type; 0: it has neither.

@@ -18,9 +18,9 @@
 //    meets, is found out anew by functions that are called: so the straight way's values stay in
 //    registers.
 //  - Which packets go through a stage is a list, not a condition in its loop: a burst of requests
-//    and replies in any mixture costs one wrong guess of a branch a packet.
-//  - The end of the hash is a stage by itself: one chain of steps, of which the processor takes
-//    several packets' at once if nothing else lies between.
+//    and replies in any mixture costs one wrong guess of a branch, and a call, a packet.
+//  - The hash is a stage by itself, of all flows of a burst together (walk_hash.h).
+//  - The end takes runs of packets of one kind, each kind in a loop of its own (walk_straight.h).
 // Every rule is the core's; what is here is their order, and memory.
 #include "walk.h"
 

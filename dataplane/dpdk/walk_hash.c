@@ -26,7 +26,7 @@ static __always_inline __u64 from(const __u64 *keys, const struct walk_flows *f,
 static __always_inline void hash_one(const __u64 *keys, struct walk_flows *f, size_t i,
 				     enum walk_families families)
 {
-	const __u64 is_ipv6 = families == WALK_BOTH ? 0 - (__u64)f->is_ipv6[i] : 0;
+	const __u64 is_ipv6 = 0 - (__u64)f->is_ipv6[i];
 	const __u64 ring = f->targets[i].ring;
 	__u64 hash;
 

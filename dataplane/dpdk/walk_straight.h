@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A packet on its way through the stages (walk.c), and the straight end of it: what nearly all
-// packets take, from the backend's row on, in line.
+// A burst on its way through the stages (walk.c), and the straight ends of it: what nearly all
+// packets take, from the backend's row on.
 #pragma once
 
 #include "walk_end.h"
@@ -81,14 +81,11 @@ static __always_inline void again_plain(const struct rte_mbuf *m, int family, st
 }
 
 // ---- straight ends ----
-// Of plain packets that are sent on. Each takes the lanes from @lane on, before @end, as long as
-// they are of its kind: they are counted, written and put into *ret. It returns the first that is
-// of another kind, or that something hinders, with which nothing was done yet. Each is called, and
-// a loop by itself: so it has its values in registers, and what is the same for all its packets is
-// asked once.
+// Of plain packets that are sent on: first of one, then of a run of one kind.
 
-// A packet's end: counted (but for its reason) and written, it leaves by this link; NULL: something
-// hinders it, and nothing was done. @family: of the packet; a constant.
+// Of one: counted (but for its reason) and written, it leaves by this link; NULL: something hinders
+// it, and nothing was done. @family: of the packet; a constant.
+
 // In place. @d: its row is set.
 static __always_inline const struct lb_link *end_in_place(struct lb_env *env,
 							  const struct lane *lane, int family,
@@ -106,10 +103,11 @@ static __always_inline const struct lb_link *end_in_place(struct lb_env *env,
 	return d->link;
 }
 
-// Behind an outer header of @grow bytes, a constant. @d: its row is set.
-static __always_inline const struct lb_link *
-end_tunnel(struct burst *b, const struct lane *lane, int family, __u32 grow, struct lb_decision *d)
+// Behind an outer header. @d: its row is set, whose mode and family the compiler knows.
+static __always_inline const struct lb_link *end_tunnel(struct burst *b, const struct lane *lane,
+							int family, struct lb_decision *d)
 {
+	const __u32 grow = lb_decision_grow(d);
 	struct lb_env *env = b->env;
 	struct rte_mbuf *m = lane->mbuf;
 	struct lb_packet p;
@@ -143,6 +141,11 @@ static __always_inline const struct lb_link *end_reply(struct lb_env *env, const
 	lb_apply_in_place_plain(&p, &d);
 	return d.link;
 }
+
+// Of a run: the lanes from @lane on, before @end, as long as they are of its kind. They are put
+// into *ret. Returns the first that is of another kind, or that something hinders, with which
+// nothing was done. Each is called, and a loop by itself: so it has its values in registers, and
+// counts a reason once.
 
 static __always_inline void end_sent(struct walk_result *ret, size_t send_n,
 				     const struct lane *lane, const struct lb_link *link)
@@ -198,9 +201,9 @@ static __always_inline const struct lane *end_tunnels(struct burst *b, const str
 		    d.row->family != outer)
 			break;
 		if (lane->kind == LANE_KIND(4, WAY_CURRENT))
-			link = end_tunnel(b, lane, 4, lb_decision_grow(&d), &d);
+			link = end_tunnel(b, lane, 4, &d);
 		else if (lane->kind == LANE_KIND(6, WAY_CURRENT))
-			link = end_tunnel(b, lane, 6, lb_decision_grow(&d), &d);
+			link = end_tunnel(b, lane, 6, &d);
 		if (unlikely(!link))
 			break;
 		end_sent(ret, send_n++, lane, link);
@@ -270,13 +273,16 @@ static __always_inline const struct lane *end_straight(struct burst *b, const st
 						       const struct lane *end,
 						       struct walk_result *ret)
 {
-	const struct lb_backend *row = lb_backend_row(b->env, lane->backend);
+	const struct lb_backend *row;
 
 	if (LANE_WAY(lane->kind) == WAY_REPLY)
 		return end_replies(b, lane, end, ret);
 	if (LANE_WAY(lane->kind) == WAY_TRACKED)
 		return end_tracked(b, lane, end, ret);
-	if (LANE_WAY(lane->kind) != WAY_CURRENT || !row)
+	if (LANE_WAY(lane->kind) != WAY_CURRENT)
+		return lane;
+	row = lb_backend_row(b->env, lane->backend);
+	if (!row)
 		return lane;
 	if (row->mode < LB_MODE_IPIP)
 		return end_requests(b, lane, end, ret);
