@@ -247,3 +247,17 @@ static __always_inline void lb_put64(void *p, __u64 value)
 {
 	*(__u64 *)p = value;
 }
+
+static __always_inline void lb_copy16(void *to, const void *from)
+{
+	lb_put64(to, lb_get64(from));
+	lb_put64((__u8 *)to + 8, lb_get64((const __u8 *)from + 8));
+}
+
+static __always_inline void lb_mix16(void *to, const void *from, __u64 x, const void *mask)
+{
+	const __u64 *halves = from, *bits = mask;
+
+	lb_put64(to, halves[0] | (x & bits[0]));
+	lb_put64((__u8 *)to + 8, halves[1] | (x & bits[1]));
+}

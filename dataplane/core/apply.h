@@ -26,23 +26,33 @@ static __always_inline int lb_apply_in_place(const struct lb_packet *p, const st
 	else if (d->row->mode == LB_MODE_NAT)
 		lb_rewrite_nat_request(p, d->row, p->l4_check != 0);
 	else
-		lb_rewrite_ttl(p, 0);
+		lb_rewrite_ttl_alone(p);
 	lb_rewrite_macs(p->start, d->link);
 	return is_written;
 }
 
-// The same for a plain packet.
+// The same for a plain packet that goes to a backend. @mode: its row's.
+static __always_inline void lb_apply_request_plain(const struct lb_packet *p,
+						   const struct lb_decision *d, enum lb_mode mode)
+{
+	if (mode == LB_MODE_NAT)
+		lb_rewrite_nat_request(p, d->row, 1);
+	else
+		lb_rewrite_ttl_alone(p);
+	lb_rewrite_macs(p->start, d->link);
+}
+
+// For any plain packet.
 static __always_inline int lb_apply_in_place_plain(const struct lb_packet *p,
 						   const struct lb_decision *d)
 {
 	if (!d->row)
 		return 0;
-	if (d->is_reply)
-		lb_rewrite_nat_reply(p, d->row, 1);
-	else if (d->row->mode == LB_MODE_NAT)
-		lb_rewrite_nat_request(p, d->row, 1);
-	else
-		lb_rewrite_ttl(p, 0);
+	if (!d->is_reply) {
+		lb_apply_request_plain(p, d, (enum lb_mode)d->row->mode);
+		return 1;
+	}
+	lb_rewrite_nat_reply(p, d->row, 1);
 	lb_rewrite_macs(p->start, d->link);
 	return 1;
 }
@@ -53,7 +63,7 @@ static __always_inline int lb_apply_tunnel(struct lb_env *env, __u8 *start, __u8
 					   __u32 l3_at, const struct lb_packet *p,
 					   const struct lb_decision *d)
 {
-	if (!d->row || LB_IS_BEYOND(start, LB_ETH_LEN, end))
+	if (!d->row || LB_IS_BEYOND(start, LB_ENCAP_MACS, end))
 		return 0;
 	return lb_encap(env, start, end, grow, l3_at & 0x3f, p, d);
 }

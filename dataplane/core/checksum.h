@@ -34,11 +34,11 @@ static __always_inline __u64 lb_checksum_replace_address(__u64 sum, const struct
 // Never 0, so that it mends as a sum of words does.
 static __always_inline __u32 lb_checksum_reverse(__u16 sum)
 {
-	return 0xffff + (__u32)(__u16)~sum;
+	return 2 * 0xffff - (__u32)sum;
 }
 
-// A sum of a few words of 16 bits, below 2^31, to 16 bits. (The word and itself turned by half hold
-// the sum of both halves, with the carry of the low ones, in the high one.)
+// A sum of 32 bits to 16. (The word and itself turned by half hold the sum of both halves, with the
+// carry of the low ones, in the high one.)
 static __always_inline __u16 lb_checksum_fold_few(__u32 sum)
 {
 	sum += sum >> 16 | sum << 16;
@@ -48,8 +48,8 @@ static __always_inline __u16 lb_checksum_fold_few(__u32 sum)
 // Any sum to 16 bits, carries added back.
 static __always_inline __u16 lb_checksum_fold(__u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32); // at most 33 bits
-	return lb_checksum_fold_few((__u32)((sum & 0xffff) + (sum >> 16)));
+	sum += sum >> 32 | sum << 32;
+	return lb_checksum_fold_few((__u32)(sum >> 32));
 }
 
 // @check, as it stands in a packet, after the changes in @sum.
@@ -61,7 +61,7 @@ static __always_inline __u16 lb_checksum_mend(__u16 check, __u64 sum)
 // The same where @sum is of a few words of 16 bits.
 static __always_inline __u16 lb_checksum_mend_few(__u16 check, __u32 sum)
 {
-	return (__u16)~lb_checksum_fold_few(sum + (__u16)~check);
+	return (__u16)~lb_checksum_fold_few(sum + (0xffff - (__u32)check));
 }
 
 // Fills in what a nat backend's row says of checksums, from its addresses and ports. By whoever

@@ -24,15 +24,15 @@ static __always_inline void lb_count_backend(struct lb_env *env, const struct lb
 	if (!c)
 		return;
 	if (d->is_reply) {
-		c->reply_pkts++;
-		c->reply_bytes += p->frame_len;
 		if (p->tcp_flags & LB_TCP_RST)
 			c->reply_rsts++;
+		c->reply_pkts++;
+		c->reply_bytes += p->frame_len;
 	} else {
+		if (lb_packet_is_syn(p)) // first: what was read of the packet is done with then
+			c->syns++;
 		c->pkts++;
 		c->bytes += p->frame_len;
-		if (lb_packet_is_syn(p))
-			c->syns++;
 		if (d->reason != LB_REASON_CURRENT && d->is_untracked)
 			c->untracked++;
 	}

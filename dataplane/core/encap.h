@@ -17,6 +17,7 @@
 #include "rewrite.h"
 
 #define LB_ENCAP_TTL 64
+#define LB_ENCAP_MACS 16 // bytes at the frame's start that the copy of MAC addresses writes
 
 static __always_inline __u8 lb_encap_protocol(const struct lb_packet *p, __u32 udp_len)
 {
@@ -36,13 +37,14 @@ static __always_inline void lb_encap_ipv4(__u8 *at, const struct lb_packet *p,
 	__be16 total_len = LB_BE16(LB_IPV4_LEN + udp_len + p->ip_len);
 	__u8 protocol = lb_encap_protocol(p, udp_len);
 	__u32 tos = lb_packet_tos(at + LB_IPV4_LEN + udp_len, p->family);
-	// The header's words of 16 bits, as they lie in memory, but for what is 0, and addresses.
-	__u32 version_tos = 0x45 | tos << 8, ttl_protocol = LB_ENCAP_TTL | protocol << 8;
-	__u64 sum = (__u64)version_tos + total_len + LB_IPV4_DF + ttl_protocol + from + to;
+	// The header's words of 32 bits, as they lie in memory, without its checksum.
+	__u32 version_len = 0x45 | tos << 8 | (__u32)total_len << 16;
+	__u32 id_fragment = (__u32)LB_IPV4_DF << 16, ttl_protocol = LB_ENCAP_TTL | protocol << 8;
+	__u64 sum = (__u64)version_len + id_fragment + ttl_protocol + from + to;
 	__u16 check = (__u16)~lb_checksum_fold(sum);
 
 	// Few wide stores: a packet waits for many.
-	lb_put64(at, version_tos | (__u32)total_len << 16 | (__u64)LB_IPV4_DF << 48);
+	lb_put64(at, version_len | (__u64)id_fragment << 32);
 	lb_put32(at + 8, ttl_protocol | (__u32)check << 16);
 	lb_put64(at + 12, from | (__u64)to << 32);
 }
@@ -52,16 +54,14 @@ static __always_inline void lb_encap_ipv6(__u8 *at, const struct lb_packet *p,
 					  const struct lb_tunnel_source *source)
 {
 	__u32 label = (__u32)d->hash & 0xfffff;
-	__u32 tos = lb_packet_tos(at + LB_IPV6_LEN + udp_len, p->family);
+	__u32 class = lb_packet_ipv6_class(at + LB_IPV6_LEN + udp_len, p->family);
 	__u64 payload_len = LB_BE16(udp_len + p->ip_len);
 	__u64 next_header = lb_encap_protocol(p, udp_len);
 
-	lb_put64(at, LB_BE32(6u << 28 | tos << 20 | label) | payload_len << 32 | next_header << 48 |
+	lb_put64(at, (class | LB_BE32(label)) | payload_len << 32 | next_header << 48 |
 			     (__u64)LB_ENCAP_TTL << 56);
-	lb_put64(at + 8, source->address.halves[0] | (d->hash & source->host_bits.halves[0]));
-	lb_put64(at + 16, source->address.halves[1] | (d->hash & source->host_bits.halves[1]));
-	lb_put64(at + 24, d->row->address.halves[0]);
-	lb_put64(at + 32, d->row->address.halves[1]);
+	lb_mix16(at + 8, &source->address, d->hash, &source->host_bits);
+	lb_copy16(at + 24, &d->row->address);
 }
 
 // From a port of the dynamic range (RFC 6335, 6), by flow.
@@ -102,15 +102,16 @@ static __always_inline void lb_encap_headers(struct lb_env *env, __u8 *at, int f
 		lb_encap_udp(env, at + (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN), p, d);
 }
 
-// Writes Ethernet and outer headers at @start: @grow bytes lie before the frame as it came, whose
-// IP header was @l3_at bytes from its start. Returns 0 where they do not (no driver lets that
-// happen; the BPF verifier wants it asked).
+// Writes Ethernet and outer headers at @start, of which LB_ENCAP_MACS bytes are in bounds: @grow
+// bytes lie before the frame as it came, whose IP header was @l3_at bytes from its start. Returns 0
+// where they do not (no driver lets that happen; the BPF verifier wants it asked).
 static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end, __u32 grow,
 				    __u32 l3_at, const struct lb_packet *p,
 				    const struct lb_decision *d)
 {
 	__u8 *at = start + l3_at, *type = start + ((l3_at - 2) & 0x3f);
 
+	lb_copy16(start, d->link->macs); // what lies behind them is written below
 	// Two bytes of the inner header too: its traffic class.
 	if (LB_IS_BEYOND(at, grow + 2, end) || LB_IS_BEYOND(type, 2, end) ||
 	    !lb_encap_tags(start, end, grow, l3_at))
@@ -135,6 +136,5 @@ static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end, 
 	default:
 		return 0;
 	}
-	lb_rewrite_macs(start, d->link);
 	return 1;
 }

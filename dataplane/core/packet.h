@@ -166,6 +166,15 @@ static __always_inline __u8 lb_packet_tos(const __u8 *l3, __u8 family)
 	return family == 4 ? l3[1] : (__u8)(l3[0] << 4 | l3[1] >> 4);
 }
 
+// The first two bytes of an IPv6 header with that traffic class, as they lie in memory; the flow
+// label's four bits in them are 0.
+static __always_inline __u32 lb_packet_ipv6_class(const __u8 *l3, __u8 family)
+{
+	if (family == 4)
+		return LB_BE16(6u << 12 | (__u32)l3[1] << 4);
+	return *(const __u16 *)l3 & 0xf0ffu;
+}
+
 // ::ffff:a.b.c.d
 static __always_inline void lb_address_set_ipv4(struct lb_address *a, __be32 ipv4)
 {

@@ -57,3 +57,6 @@ struct lb_env;
 // Bytes of a packet, at any address:
 // __u32 lb_get32(const void *);   __u64 lb_get64(const void *);
 // void lb_put32(void *, __u32);   void lb_put64(void *, __u64);
+// void lb_copy16(void *to, const void *from);     16 of them
+// void lb_mix16(void *to, const void *from, __u64 x, const void *mask);
+//                                             the same, both halves with x's bits of @mask set

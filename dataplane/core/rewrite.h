@@ -24,12 +24,25 @@ static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u32 sum)
 
 		// TTL is the first byte of its word: one less of it is one less of the word.
 		check = lb_checksum_mend_few(check, (__u32)lb_checksum_replace16(sum, 1, 0));
-		lb_put32(at, (__u16)(word - 1) | (__u32)check << 16);
+		lb_put32(at, ((__u32)check << 16) + (word & 0xffff) - 1);
 	} else {
 		struct lb_ipv6_header *ip = (void *)p->l3;
 
 		ip->hop_limit--;
 	}
+}
+
+// The same where nothing else changed: one less of a header's word is one more of its checksum, but
+// for the last two of these.
+static __always_inline void lb_rewrite_ttl_alone(const struct lb_packet *p)
+{
+	__u8 *at = p->l3 + 8;
+	__u32 word;
+
+	if (p->family == 4 && (word = lb_get32(at)) < 0xfffe0000)
+		lb_put32(at, word - 1 + (1u << 16));
+	else
+		lb_rewrite_ttl(p, 0);
 }
 
 static __always_inline void lb_rewrite_put_address(__u8 *at, __u8 family,

@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 3
+#define LB_LAYOUT_VERSION 4
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.
@@ -273,13 +273,14 @@ struct lb_link {
 	__u32 ifindex;
 	__u32 mtu;     // bytes of an IP packet
 	__u8 macs[12]; // destination, source
+	__u32 pad;     // so that what copies 16 bytes of macs reads nothing else
 };
 
 struct lb_hop {
 	struct lb_link link;
 	__u32 state;	 // enum lb_row_state; lbd's own
 	__u32 retired_s; // lbd's own
-	__u32 pad[9];
+	__u32 pad[8];
 };
 
 // ---- connections: a line is a bucket of four. ----

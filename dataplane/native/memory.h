@@ -55,3 +55,19 @@ static __always_inline void lb_put64(void *p, __u64 value)
 {
 	memcpy(p, &value, sizeof(value));
 }
+
+static __always_inline void lb_copy16(void *to, const void *from)
+{
+	memcpy(to, from, 16);
+}
+
+static __always_inline void lb_mix16(void *to, const void *from, __u64 x, const void *mask)
+{
+	typedef __u64 halves __attribute__((vector_size(16)));
+	halves value, bits;
+
+	memcpy(&value, from, 16);
+	memcpy(&bits, mask, 16);
+	value |= bits & x;
+	memcpy(to, &value, 16);
+}
