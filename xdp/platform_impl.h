@@ -91,12 +91,14 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
 									 __u32 i)
 {
+	i &= lb_meta(env)->service_mask;
 	return bpf_map_lookup_elem(&service_index, &i);
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
 									 __u32 i)
 {
+	i &= lb_meta(env)->reverse_mask;
 	return bpf_map_lookup_elem(&reverse_index, &i);
 }
 

@@ -37,16 +37,19 @@ struct lb_decision {
 	const struct lb_link *link;
 };
 
-// Bytes to be made in front of the frame for an outer header. @d->row is set. (What a backend's row
-// says is read from it where it is needed: what a walk keeps costs it more than a load.)
-static __always_inline __u32 lb_decision_grow(const struct lb_decision *d)
+// Bytes to be made in front of the frame for an outer header of @family in @mode.
+static __always_inline __u32 lb_mode_grow(__u8 mode, __u8 family)
 {
-	const __u8 mode = d->row->mode;
-
 	if (mode < LB_MODE_IPIP)
 		return 0;
-	return (d->row->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) +
-	       (mode == LB_MODE_GUE ? LB_UDP_LEN : 0);
+	return (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) + (mode == LB_MODE_GUE ? LB_UDP_LEN : 0);
+}
+
+// @d->row is set. (What a backend's row says is read from it where it is needed: what a walk keeps
+// costs it more than a load.)
+static __always_inline __u32 lb_decision_grow(const struct lb_decision *d)
+{
+	return lb_mode_grow(d->row->mode, d->row->family);
 }
 
 // One bit a reason: whose verdict is this.
@@ -89,18 +92,24 @@ static __always_inline void lb_decide_end(struct lb_decision *d, enum lb_reason 
 	d->verdict = lb_reason_end(reason);
 }
 
-// RFC 1122, 3.2.1.3 (0/8, 127/8, multicast) and RFC 1112, 4 (240/4: reserved, and broadcast); RFC
-// 4291, 2.5.2, 2.5.3, 2.7: no source that could be answered.
+// No source that could be answered: RFC 1122, 3.2.1.3 (0/8, 127/8, multicast) and RFC 1112, 4
+// (240/4: reserved, and broadcast); RFC 4291, 2.5.2, 2.5.3, 2.7.
+static __always_inline int lb_decide_is_unicast_ipv4(__be32 source)
+{
+	__u32 first = source & 0xff;
+
+	return first != 0 && first < 224 && first != 127;
+}
+
+static __always_inline int lb_decide_is_unicast_ipv6(__u64 half0, __u64 half1)
+{
+	return (__u8)half0 != 0xff && (half0 != 0 || (half1 != 0 && half1 != (__u64)1 << 56));
+}
+
 static __always_inline int lb_decide_is_unicast_source(const struct lb_packet *p)
 {
-	if (p->family == 4) {
-		__u8 first = (__u8)lb_address_ipv4(&p->source);
-
-		return first != 0 && first < 224 && first != 127;
-	}
-	return (__u8)p->source.halves[0] != 0xff &&
-	       (p->source.halves[0] != 0 ||
-		(p->source.halves[1] != 0 && p->source.halves[1] != (__u64)1 << 56));
+	return p->family == 4 ? lb_decide_is_unicast_ipv4(lb_address_ipv4(&p->source))
+			      : lb_decide_is_unicast_ipv6(p->source.halves[0], p->source.halves[1]);
 }
 
 // ---- answers: whether one may be sent instead of the packet ----
@@ -174,12 +183,11 @@ static __always_inline enum lb_reason lb_decide_backend(struct lb_env *env, stru
 	return LB_REASON_NONE;
 }
 
-// From the row of the backend out of the interface. LB_REASON_NONE, or what hinders: TTL and
-// TOO_BIG where an error may be sent of it.
+// From the row of the backend out of the interface. @grow: lb_decision_grow(). LB_REASON_NONE, or
+// what hinders: TTL and TOO_BIG where an error may be sent of it.
 static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const struct lb_packet *p,
-						     struct lb_decision *d)
+						     __u32 grow, struct lb_decision *d)
 {
-	const __u32 grow = lb_decision_grow(d);
 	enum lb_reason reason = lb_decide_hop(env, d);
 
 	if (reason != LB_REASON_NONE)
@@ -196,7 +204,8 @@ lb_decide_hindrance(struct lb_env *env, const struct lb_packet *p, struct lb_dec
 {
 	enum lb_reason hindrance = lb_decide_backend(env, d);
 
-	return hindrance == LB_REASON_NONE ? lb_decide_link(env, p, d) : hindrance;
+	return hindrance == LB_REASON_NONE ? lb_decide_link(env, p, lb_decision_grow(d), d)
+					   : hindrance;
 }
 
 // Ends the walk of a packet for d->service by what hinders it.
@@ -336,14 +345,14 @@ static __always_inline enum lb_route_kind lb_decide_route(const struct lb_route_
 							  const struct lb_packet *p, __u32 *ret_hop)
 {
 	if (p->family == 4) {
-		for (__u32 i = 0; i < LB_ROUTE_MAX && i < set->route4_n; i++) {
-			const struct lb_route4 *r = &set->route4[i];
+		const struct lb_route4 *r = set->route4;
+		__u32 n = set->route4_n;
 
+		for (__u32 i = 0; i < LB_ROUTE_MAX && i < n; i++, r++)
 			if ((lb_address_ipv4(&p->destination) & r->mask) == r->prefix) {
 				*ret_hop = r->hop;
 				return r->kind;
 			}
-		}
 		return LB_ROUTE_LOOKUP;
 	}
 	for (__u32 i = 0; i < LB_ROUTE_MAX && i < set->route6_n; i++) {
@@ -387,17 +396,19 @@ lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_
 }
 
 // Fills in the live backend whose address and port the packet comes from in nat, and how the
-// mirrored routes say it leaves. LB_REASON_NONE, or the reason for which it is the kernel's.
+// mirrored routes (@routes: lb_route_set()) say it leaves. LB_REASON_NONE, or the reason for which
+// it is the kernel's.
 static __always_inline enum lb_reason lb_decide_from_backend(struct lb_env *env,
-							     const struct lb_packet *p, __u32 row,
-							     struct lb_decision *d,
+							     const struct lb_packet *p,
+							     const struct lb_route_set *routes,
+							     __u32 row, struct lb_decision *d,
 							     enum lb_route_kind *ret_kind)
 {
 	const struct lb_backend *backend = row ? lb_backend_row(env, row) : 0;
 
 	if (!backend || backend->state != LB_ROW_LIVE)
 		return LB_REASON_NOT_VIP;
-	*ret_kind = lb_decide_route(lb_route_set(env), p, &d->hop);
+	*ret_kind = lb_decide_route(routes, p, &d->hop);
 	if (*ret_kind == LB_ROUTE_DIRECT)
 		return LB_REASON_DIRECT;
 	d->backend = row;
@@ -413,7 +424,7 @@ static __always_inline void lb_decide_reply_of(struct lb_env *env, const struct 
 					       __u32 row, enum lb_reason why, struct lb_decision *d)
 {
 	enum lb_route_kind kind = LB_ROUTE_LOOKUP;
-	enum lb_reason reason = lb_decide_from_backend(env, p, row, d, &kind);
+	enum lb_reason reason = lb_decide_from_backend(env, p, lb_route_set(env), row, d, &kind);
 
 	if (reason == LB_REASON_NONE)
 		reason = p->defect;
@@ -481,10 +492,8 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 }
 
 // A driver that takes a burst through each step, and prefetches what the next one reads, calls the
-// steps of lb_decide_sound() itself: lb_decide_whom(), then for a service's packet whose source is
-// lb_decide_is_unicast_source() what lb_decide_slot() and lb_decide_slot_word() do
-// (lb_hash_from(), lb_hash_finish(), lb_slot_at(), lb_slot_read()), lb_decide_tracked() where
-// lb_select_is_tracked(), and lb_decide_to_backend(); for no VIP's
-// lb_service_lookup_reverse_hashed() and lb_decide_reply_of(). Both of these ends it may take apart
-// for a packet that nothing hinders: lb_decide_backend() or lb_decide_from_backend(), then
-// lb_decide_link() and lb_decide_transmit().
+// steps of lb_decide_sound() itself: lb_decide_whom() (or like.h), then what lb_decide_slot() and
+// lb_decide_slot_word() do, lb_decide_tracked() where lb_select_is_tracked(), and
+// lb_decide_to_backend(); for no VIP's lb_service_lookup_reverse_hashed() and lb_decide_reply_of().
+// Both of these ends it may take apart for a packet that nothing hinders: lb_decide_backend() or
+// lb_decide_from_backend(), then lb_decide_link() and lb_decide_transmit().

@@ -255,7 +255,8 @@ static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len,
 #define LB_IPV4_PLAIN_MASK                                                                         \
 	((__u64)0xff | (__u64)(LB_IPV4_MF | LB_IPV4_OFFSET) << 48) // of its first eight bytes
 
-static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, int is_checked)
+// @protocol: where the packet is checked: its own.
+static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, __u8 protocol, int is_checked)
 {
 	const struct lb_ipv4_header *ip = (const void *)p->l3;
 
@@ -276,12 +277,12 @@ static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, int is_chec
 	p->family = 4;
 	lb_address_set_ipv4(&p->source, lb_get32(ip->source));
 	lb_address_set_ipv4(&p->destination, lb_get32(ip->destination));
-	p->protocol = ip->protocol;
+	p->protocol = is_checked ? protocol : ip->protocol;
 	p->l4 = p->l3 + LB_IPV4_LEN;
 	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN, is_checked);
 }
 
-static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_checked)
+static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, __u8 protocol, int is_checked)
 {
 	const struct lb_ipv6_header *ip = (const void *)p->l3;
 	__u32 payload_len;
@@ -301,7 +302,7 @@ static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, int is_chec
 		return 0;
 	payload_len = __builtin_bswap16((__u16)(first >> 32));
 	p->ip_len = LB_IPV6_LEN + payload_len;
-	p->protocol = (__u8)(first >> 48);
+	p->protocol = is_checked ? protocol : (__u8)(first >> 48);
 	if (!is_checked && p->ip_len > p->frame_len - LB_ETH_LEN)
 		return 0;
 	p->l4 = p->l3 + LB_IPV6_LEN;
@@ -321,7 +322,7 @@ static __always_inline int lb_packet_family(const __u8 *start, const __u8 *end)
 }
 
 static __always_inline int lb_packet_plain(__u8 *start, __u8 *end, __u32 frame_len, int family,
-					   int is_checked, struct lb_packet *ret)
+					   __u8 protocol, int is_checked, struct lb_packet *ret)
 {
 	*ret = (struct lb_packet){.start = start, .end = end, .frame_len = frame_len};
 	ret->l3_at = LB_ETH_LEN;
@@ -330,10 +331,10 @@ static __always_inline int lb_packet_plain(__u8 *start, __u8 *end, __u32 frame_l
 	ret->is_plain = 1;
 	if (family == 4) {
 		ret->l4_at = LB_ETH_LEN + LB_IPV4_LEN;
-		return lb_packet_plain_ipv4(ret, is_checked);
+		return lb_packet_plain_ipv4(ret, protocol, is_checked);
 	}
 	ret->l4_at = LB_ETH_LEN + LB_IPV6_LEN;
-	return lb_packet_plain_ipv6(ret, is_checked);
+	return lb_packet_plain_ipv6(ret, protocol, is_checked);
 }
 
 // Fills @ret from the plain packet at @start (@frame_len bytes, of which those before @end are
@@ -342,13 +343,15 @@ static __always_inline int lb_packet_plain(__u8 *start, __u8 *end, __u32 frame_l
 static __always_inline int lb_packet_parse_plain(__u8 *start, __u8 *end, __u32 frame_len,
 						 int family, struct lb_packet *ret)
 {
-	return lb_packet_plain(start, end, frame_len, family, 0, ret);
+	return lb_packet_plain(start, end, frame_len, family, 0, 0, ret);
 }
 
 // The same of a packet that lb_packet_parse_plain() took, and that nobody changed since: for a
-// driver to whom it is cheaper to read a packet again than to keep what it read.
+// driver to whom it is cheaper to read a packet again than to keep what it read. @protocol: its
+// own.
 static __always_inline void lb_packet_parse_plain_again(__u8 *start, __u8 *end, __u32 frame_len,
-							int family, struct lb_packet *ret)
+							int family, __u8 protocol,
+							struct lb_packet *ret)
 {
-	lb_packet_plain(start, end, frame_len, family, 1, ret);
+	lb_packet_plain(start, end, frame_len, family, protocol, 1, ret);
 }

@@ -10,11 +10,6 @@
 
 enum lb_index { LB_INDEX_SERVICE, LB_INDEX_REVERSE };
 
-static __always_inline __u32 lb_index_mask(struct lb_env *env, enum lb_index which)
-{
-	return which == LB_INDEX_SERVICE ? lb_meta(env)->service_mask : lb_meta(env)->reverse_mask;
-}
-
 static __always_inline const struct lb_index_line *lb_index_line(struct lb_env *env,
 								 enum lb_index which, __u32 i)
 {
@@ -27,10 +22,9 @@ LB_CALLED __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 ha
 			       __u32 port_protocol)
 {
 	__u32 hash = lb_index_hash_words(half0, half1, port_protocol);
-	__u32 mask = lb_index_mask(env, which);
 
 	for (__u32 i = 0; i < LB_INDEX_PROBE; i++) {
-		const struct lb_index_line *line = lb_index_line(env, which, (hash + i) & mask);
+		const struct lb_index_line *line = lb_index_line(env, which, hash + i);
 		__u32 value;
 
 		if (!line)
@@ -42,30 +36,28 @@ LB_CALLED __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 ha
 	return 0;
 }
 
-// @hash: lb_index_hash() of the key.
+// @hash: lb_index_hash_words() of the rest.
 static __always_inline __u32 lb_index_lookup_hashed(struct lb_env *env, enum lb_index which,
-						    const struct lb_address *address, __u8 protocol,
-						    __be16 port, __u32 hash)
+						    const struct lb_address *address,
+						    __u32 port_protocol, __u32 hash)
 {
 	__u64 half0 = address->halves[0], half1 = address->halves[1];
-	__u32 key = lb_index_port_protocol(port, protocol);
-	const struct lb_index_line *line =
-		lb_index_line(env, which, hash & lb_index_mask(env, which));
+	const struct lb_index_line *line = lb_index_line(env, which, hash);
 	__u32 value;
 
 	if (!line)
 		return 0;
-	value = lb_index_line_find(line, half0, half1, key);
+	value = lb_index_line_find(line, half0, half1, port_protocol);
 	if (value || !lb_index_line_has_more(line))
 		return value;
-	return lb_index_probe(env, which, half0, half1, key);
+	return lb_index_probe(env, which, half0, half1, port_protocol);
 }
 
 static __always_inline __u32 lb_index_lookup(struct lb_env *env, enum lb_index which,
 					     const struct lb_address *address, __u8 protocol,
 					     __be16 port)
 {
-	return lb_index_lookup_hashed(env, which, address, protocol, port,
+	return lb_index_lookup_hashed(env, which, address, lb_index_port_protocol(port, protocol),
 				      lb_index_hash(address, protocol, port));
 }
 
@@ -82,7 +74,7 @@ static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct 
 static __always_inline const struct lb_index_line *lb_service_reverse_line(struct lb_env *env,
 									   __u32 hash)
 {
-	return lb_index_line(env, LB_INDEX_REVERSE, hash & lb_index_mask(env, LB_INDEX_REVERSE));
+	return lb_index_line(env, LB_INDEX_REVERSE, hash);
 }
 
 // The backend row whose replies in nat come from (address, protocol, port), or 0.
@@ -93,13 +85,12 @@ static __always_inline __u32 lb_service_lookup_reverse(struct lb_env *env,
 	return lb_index_lookup(env, LB_INDEX_REVERSE, address, protocol, port);
 }
 
-// The same where @hash, lb_index_hash() of the rest, is known.
+// The same of lb_index_port_protocol(), where @hash, lb_index_hash_words() of the rest, is known.
 static __always_inline __u32 lb_service_lookup_reverse_hashed(struct lb_env *env,
 							      const struct lb_address *address,
-							      __u8 protocol, __be16 port,
-							      __u32 hash)
+							      __u32 port_protocol, __u32 hash)
 {
-	return lb_index_lookup_hashed(env, LB_INDEX_REVERSE, address, protocol, port, hash);
+	return lb_index_lookup_hashed(env, LB_INDEX_REVERSE, address, port_protocol, hash);
 }
 
 // Both again, where a packet seldom comes: a call instead of code in line.

@@ -89,13 +89,13 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return &env->tables.service_index[i & env->service_mask];
+	return LB_ROW(env->tables.service_index, i & env->service_mask, env->service_mask + 1ull);
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return &env->tables.reverse_index[i & env->reverse_mask];
+	return LB_ROW(env->tables.reverse_index, i & env->reverse_mask, env->reverse_mask + 1ull);
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)

@@ -4,394 +4,259 @@
 // row that its next step reads, so that the burst waits for memory once a stage and not once a
 // packet:
 //
-//   parse, whom for -> hash -> slot -> (entry, where the slot asks) -> end
-//                   -> reverse -------------------------------------> end
+//   whom for -> sound? hash -> slot -> (entry, where the slot asks) -> end
+//                           -> reverse -------------------------------> end
 //
 // The end takes each packet in turn the rest of its way, by the core's own functions
 // (core/decide.h) from the backend's row on; counts, writes, and sorts it.
 //
 // What makes it quick, each measured by tools/bench dpdk:
-//  - What a stage leaves to the next is less than a line a packet, for what is written and read
-//    again costs a packet more than what is found again: so a plain packet's headers, warm by
-//    then, are read twice.
+//  - A packet for the same address, port and protocol as the one before is not parsed to find that
+//    out, but told by a few words of its headers (core/like.h).
+//  - What is arithmetic is asked and computed of all packets of a burst together (walk_flows.h).
+//    What it takes is a column a value; a plain packet's headers, warm by then, are read twice.
 //  - In line is the straight way of what nearly all packets are. Whatever else a packet is, or
 //    meets, is found out anew by functions that are called: so the straight way's values stay in
 //    registers.
 //  - Which packets go through a stage is a list, not a condition in its loop: a burst of requests
 //    and replies in any mixture costs one wrong guess of a branch, and a call, a packet.
-//  - The hash is a stage by itself, of all flows of a burst together (walk_hash.h).
 //  - The end takes runs of packets of one kind, each kind in a loop of its own (walk_straight.h).
+//  - It is loads and stores that are scarce. Each of the hot loops has its own copy of the env,
+//    for a store to a packet may have changed any other.
+//  - What is written word by word is not read soon after as one wider word, which waits.
 // Every rule is the core's; what is here is their order, and memory.
 #include "walk.h"
 
 #include <rte_prefetch.h>
 
+#include "walk_start.h"
 #include "walk_straight.h"
 
-static __always_inline struct full *full_of(struct burst *b, const struct lane *lane)
-{
-	return &b->fulls[lane - b->lanes];
-}
+// For each row i of a list. A full burst, which is what comes when it matters, is a loop by itself,
+// of a constant number of rounds, and reads no list: the body is there twice.
+#define FOR_ROWS(list, body)                                                                       \
+	do {                                                                                       \
+		const size_t n_ = (list)->n;                                                       \
+                                                                                                   \
+		if ((list)->is_full) {                                                             \
+			for (size_t i = 0; i < WALK_BURST_MAX; i++)                                \
+				body;                                                              \
+		} else {                                                                           \
+			for (size_t k_ = 0; k_ < n_; k_++) {                                       \
+				const size_t i = (list)->rows[k_];                                 \
+				body;                                                              \
+			}                                                                          \
+		}                                                                                  \
+	} while (0)
 
 // ---- stages ----
 
-static __always_inline void prefetch_backend(struct burst *b, __u32 row)
+static __always_inline void prefetch_backend(const struct lb_env *env, __u32 row)
 {
-	rte_prefetch0(&b->env->tables.backends[row]);
-	rte_prefetch0(&b->env->backend_counters[row]);
+	rte_prefetch0(&env->tables.backends[row]);
+	rte_prefetch0(&env->backend_counters[row]);
 }
 
-static __always_inline struct last *last_of(struct burst *b, const struct lb_packet *p)
+// The rows of @way, of @n; there are @rows_n. Without a branch a row: whose way is which is
+// nobody's guess.
+static __always_inline void list_of(const struct burst *b, size_t n, enum lane_way way,
+				    size_t rows_n, struct list *ret)
 {
-	return &b->lasts[p->family == 6];
-}
-
-static __always_inline bool is_for(const struct last *last, const struct lb_packet *p)
-{
-	if (last->port != p->destination_port || last->protocol != p->protocol)
-		return false;
-	if (p->family == 4)
-		return lb_address_ipv4(&last->vip) == lb_address_ipv4(&p->destination);
-	return lb_address_is_equal(&last->vip, &p->destination);
-}
-
-// A packet for the service of last_of(). @i: which request of the burst it is.
-static __always_inline enum lane_way start_request(struct burst *b, struct lane *lane,
-						   const struct lb_packet *p, size_t i)
-{
-	const struct last *last = last_of(b, p);
-
-	if (unlikely(!lb_decide_is_unicast_source(p)))
-		return WAY_WHOLE;
-	lane->request = (__u8)i;
-	b->services[i] = last->service;
-	if (p->family == 4) {
-		b->flows.source_ipv4[i] = lb_address_ipv4(&p->source);
-	} else {
-		b->flows.source_halves[0][i] = p->source.halves[0];
-		b->flows.source_halves[1][i] = p->source.halves[1];
-		b->flows.is_ipv6[i] = 1;
+	ret->n = rows_n;
+	ret->is_full = rows_n == WALK_BURST_MAX;
+	if (!rows_n || ret->is_full)
+		return;
+	for (size_t i = 0, k = 0; i < n; i++) {
+		ret->rows[k] = (__u8)i;
+		k += LANE_WAY(kind_of(b, i)) == way;
 	}
-	b->flows.ports[i] = lb_hash_ports(p);
-	b->flows.targets[i] = last->target;
-	return WAY_CURRENT;
 }
 
-static __always_inline enum lane_way start_reply(struct burst *b, struct lane *lane,
-						 const struct lb_packet *p)
+// Lists who goes which way.
+static __always_inline void stage_flows(struct burst *b, size_t n, struct list *ret_requests,
+					struct list *ret_replies)
 {
-	lane->backend = lb_index_hash(&p->source, p->protocol, p->source_port);
-	rte_prefetch0(lb_service_reverse_line(b->env, lane->backend));
-	return WAY_REPLY;
+	const __u32 *slots = &b->env->tables.slots[0].words[0];
+
+	if (unlikely(b->rest_n < n && !walk_flows(lb_meta(b->env)->flow_keys, &b->flows,
+						  (unsigned int)n, b->families, b->replies_n > 0)))
+		start_again(b, n);
+	list_of(b, n, WAY_CURRENT, n - b->replies_n - b->rest_n, ret_requests);
+	list_of(b, n, WAY_REPLY, b->replies_n, ret_replies);
+	FOR_ROWS(ret_requests, rte_prefetch0(&slots[b->flows.slot[i]]));
+	FOR_ROWS(ret_replies, rte_prefetch0(lb_service_reverse_line(b->env, b->flows.reverse[i])));
 }
 
-// A sound TCP or UDP packet that is not for the service of last_of().
-static __always_inline enum lane_way start_other(struct burst *b, struct lane *lane,
-						 const struct lb_packet *p, size_t i)
+static __always_inline void prefetch_entry(struct lb_env *env, const struct burst *b, size_t i)
 {
-	struct lb_decision d = {};
-	__u32 vip = lb_decide_whom(b->env, p, &d);
-	const struct lb_service *service;
-
-	if (!d.service)
-		return vip ? WAY_WHOLE : start_reply(b, lane, p);
-	service = lb_service_row(b->env, d.service);
-	if (!service)
-		return WAY_WHOLE;
-	*last_of(b, p) = (struct last){
-		.vip = p->destination,
-		.port = p->destination_port,
-		.protocol = p->protocol,
-		.target.to = lb_hash_to(&p->destination, p->protocol),
-		.target.ring = WALK_RING(service),
-		.service = service,
-	};
-	return start_request(b, lane, p, i);
+	rte_prefetch0(lb_entry_line(env, (__u32)b->flows.hash[i] & env->connection_mask));
+	rte_prefetch0(lb_slot_time_line(env, b->flows.slot[i] / LB_SLOTS_PER_LINE));
 }
 
-static __noinline enum lane_way start_other_plain(struct burst *b, struct lane *lane, int family,
-						  unsigned int i)
+static __always_inline void slot_one(struct lb_env *env, struct burst *b, size_t i, __u8 tracking)
 {
-	struct lb_packet p;
+	const __u32 *at = lb_slot(env, b->flows.slot[i]);
+	__u32 word;
 
-	if (family == 4) {
-		again_plain(lane->mbuf, 4, &p);
-		return start_other(b, lane, &p, i);
+	if (unlikely(!at)) {
+		set_way(b, i, WAY_WHOLE);
+		return;
 	}
-	again_plain(lane->mbuf, 6, &p);
-	return start_other(b, lane, &p, i);
-}
-
-// Returns false where the packet is not plain, and nothing was done.
-static __always_inline bool start_plain(struct burst *b, struct lane *lane, __u8 *start, __u8 *end,
-					int family, size_t i)
-{
-	enum lane_way way;
-	struct lb_packet p;
-
-	if (!lb_packet_parse_plain(start, end, lane->mbuf->pkt_len, family, &p))
-		return false;
-	if (is_for(last_of(b, &p), &p))
-		way = start_request(b, lane, &p, i);
-	else if (!lb_index_filter_has(lb_meta(b->env), &p.destination))
-		way = start_reply(b, lane, &p);
-	else
-		way = start_other_plain(b, lane, family, i);
-	lane->kind = LANE_KIND(family, way);
-	return true;
-}
-
-// Not a plain one. Returns false where it must wait for those that came before, and are still on
-// their way (@requests and @replies are their numbers): it follows a packet's first fragment, or
-// asks where a flow lives.
-static __noinline bool start_rest(struct burst *b, struct lane *lane, size_t requests,
-				  size_t replies, __u8 *start, __u8 *end)
-{
-	struct full *full = full_of(b, lane);
-	struct lb_packet *p = &full->packet;
-	enum lane_way way = WAY_DECIDED;
-	bool is_orderly;
-
-	lb_parse(start, end, lane->mbuf->pkt_len, p);
-	is_orderly = p->fragment != LB_FRAGMENT_NONE || p->quote.at;
-	if (is_orderly && requests + replies)
-		return false;
-	if (!is_orderly && p->has_ports && p->defect == LB_REASON_NONE &&
-	    lb_parse_locate(start, end, p->family, p))
-		way = is_for(last_of(b, p), p) ? start_request(b, lane, p, requests)
-					       : start_other(b, lane, p, requests);
-	else
-		lb_decide_parsed(b->env, start, end, p, &full->decision);
-	lane->kind = LANE_KIND(0, way);
-	return true;
-}
-
-static __always_inline bool start(struct burst *b, struct lane *lane, size_t requests,
-				  size_t replies)
-{
-	bool is_started = false;
-	__u8 *start, *end;
-	int family;
-
-	find_frame(lane->mbuf, &start, &end);
-	if (likely(!LB_IS_BEYOND(start, PLAIN_BYTES, end))) {
-		family = lb_packet_family(start, end);
-		if (likely(family == 4))
-			is_started = start_plain(b, lane, start, end, 4, requests);
-		else if (family == 6)
-			is_started = start_plain(b, lane, start, end, 6, requests);
+	word = lb_slot_read(at);
+	if (lb_select_is_tracked(tracking, word)) {
+		b->backends[i] = word;
+		prefetch_entry(env, b, i);
+		b->tracked.rows[b->tracked.n++] = (__u8)i;
+		return;
 	}
-	return likely(is_started) || start_rest(b, lane, requests, replies, start, end);
+	b->backends[i] = LB_SLOT_CURRENT(word);
+	prefetch_backend(env, b->backends[i]);
 }
 
-// Returns how many are under way: all, or those before one that must wait.
-static __always_inline unsigned int stage_start(struct burst *b, struct rte_mbuf *const *pkts,
-						unsigned int n)
+static __always_inline void stage_slot(struct burst *b, const struct list *requests)
 {
-	struct rte_mbuf *const *end = pkts + n;
-	size_t requests = 0, replies = 0;
-	struct lane *lane = b->lanes;
+	struct lb_env env = *b->env; // its own copy: what is in it stays in registers
+	__u8 tracking;
 
-	for (; pkts < end; pkts++, lane++) {
-		lane->mbuf = *pkts;
-		if (!start(b, lane, requests, replies))
-			break;
-		if (LANE_WAY(lane->kind) == WAY_CURRENT)
-			b->requests.lanes[requests++] = lane;
-		else if (LANE_WAY(lane->kind) == WAY_REPLY)
-			b->replies.lanes[replies++] = lane;
+	if (b->flows.targets_n == 1) {
+		tracking = b->flows.targets[0].service->tracking;
+		FOR_ROWS(requests, slot_one(&env, b, i, tracking));
+		return;
 	}
-	b->requests.n = (unsigned int)requests;
-	b->replies.n = (unsigned int)replies;
-	return (unsigned int)(lane - b->lanes);
+	FOR_ROWS(requests, slot_one(&env, b, i, service_of(b, i)->tracking));
 }
 
-static __always_inline void stage_hash(struct burst *b)
+static __always_inline void track(struct burst *b, size_t i, const struct lb_packet *p)
 {
-	const size_t n = b->requests.n;
-
-	// A family's requests left a service in its `last`.
-	walk_hash(lb_meta(b->env)->flow_keys, &b->flows, n,
-		  (b->lasts[0].protocol ? WALK_IPV4 : 0) | (b->lasts[1].protocol ? WALK_IPV6 : 0));
-	for (size_t i = 0; i < n; i++)
-		rte_prefetch0(&b->env->tables.slots[0].words[0] + b->flows.slot[i]);
-}
-
-static __always_inline void prefetch_entry(struct burst *b, size_t i)
-{
-	rte_prefetch0(lb_entry_line(b->env, (__u32)b->flows.hash[i] & b->env->connection_mask));
-	rte_prefetch0(lb_slot_time_line(b->env, b->flows.slot[i] / LB_SLOTS_PER_LINE));
-}
-
-static __always_inline void stage_slot(struct burst *b)
-{
-	const size_t n = b->requests.n;
-	size_t tracked = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct lane *lane = b->requests.lanes[i];
-		const __u32 *at = lb_slot(b->env, b->flows.slot[i]);
-		__u32 word;
-
-		if (unlikely(!at)) {
-			lane->kind = LANE_KIND(LANE_FAMILY(lane->kind), WAY_WHOLE);
-			continue;
-		}
-		word = lb_slot_read(at);
-		if (lb_select_is_tracked(b->services[i]->tracking, word)) {
-			lane->backend = word;
-			prefetch_entry(b, i);
-			b->tracked.lanes[tracked++] = lane;
-			continue;
-		}
-		lane->backend = LB_SLOT_CURRENT(word);
-		prefetch_backend(b, lane->backend);
-	}
-	b->tracked.n = (unsigned int)tracked;
-}
-
-static __always_inline void track(struct burst *b, struct lane *lane, const struct lb_packet *p)
-{
-	const unsigned int i = lane->request;
 	struct lb_decision d = {
-		.hash = b->flows.hash[i], .slot = b->flows.slot[i], .slot_word = lane->backend};
+		.hash = b->flows.hash[i], .slot = b->flows.slot[i], .slot_word = b->backends[i]};
 
-	lane->kind = LANE_KIND(LANE_FAMILY(lane->kind), WAY_TRACKED);
-	lane->reason = (__u8)lb_decide_tracked(b->env, p, b->services[i], &d);
-	lane->backend = d.backend;
-	lane->is_untracked = d.is_untracked;
-	prefetch_backend(b, d.backend);
+	set_way(b, i, WAY_TRACKED);
+	b->reasons[i] = (__u8)lb_decide_tracked(b->env, p, service_of(b, i), &d);
+	b->backends[i] = d.backend;
+	b->is_untracked[i] = d.is_untracked;
+	prefetch_backend(b->env, d.backend);
 }
 
-static __always_inline void track_plain(struct burst *b, struct lane *lane, int family)
+static __always_inline void entry_one(struct burst *b, size_t i)
 {
+	const __u8 kind = kind_of(b, i);
 	struct lb_packet p;
 
-	again_plain(lane->mbuf, family, &p);
-	track(b, lane, &p);
+	if (!(kind & LANE_PLAIN)) {
+		track(b, i, &b->fulls[i].packet);
+	} else if (kind & LANE_IPV6) {
+		again_plain(b->pkts[i], 6, protocol_of(kind), &p);
+		track(b, i, &p);
+	} else {
+		again_plain(b->pkts[i], 4, protocol_of(kind), &p);
+		track(b, i, &p);
+	}
 }
 
 static __always_inline void stage_entry(struct burst *b)
 {
-	for (unsigned int i = 0; i < b->tracked.n; i++) {
-		struct lane *lane = b->tracked.lanes[i];
-
-		if (LANE_FAMILY(lane->kind) == 4)
-			track_plain(b, lane, 4);
-		else if (LANE_FAMILY(lane->kind) == 6)
-			track_plain(b, lane, 6);
-		else
-			track(b, lane, &full_of(b, lane)->packet);
-	}
+	for (size_t k = 0; k < b->tracked.n; k++)
+		entry_one(b, b->tracked.rows[k]);
 }
 
-static __always_inline void reverse(struct burst *b, struct lane *lane, const struct lb_packet *p)
+static __always_inline void reverse_one(struct burst *b, size_t i)
 {
-	lane->backend = lb_service_lookup_reverse_hashed(b->env, &p->source, p->protocol,
-							 p->source_port, lane->backend);
-	prefetch_backend(b, lane->backend);
+	struct lb_address source;
+
+	if (kind_of(b, i) & LANE_IPV6)
+		source = (struct lb_address){
+			.halves = {b->flows.source_halves[0][i], b->flows.source_halves[1][i]}};
+	else
+		lb_address_set_ipv4(&source, b->flows.source_ipv4[i]);
+	b->backends[i] = lb_service_lookup_reverse_hashed(b->env, &source, b->flows.ports[i],
+							  b->flows.reverse[i]);
+	prefetch_backend(b->env, b->backends[i]);
 }
 
-static __always_inline void reverse_plain(struct burst *b, struct lane *lane, int family)
+static __always_inline void stage_reverse(struct burst *b, const struct list *replies)
 {
-	struct lb_packet p;
-
-	again_plain(lane->mbuf, family, &p);
-	reverse(b, lane, &p);
-}
-
-static __always_inline void stage_reverse(struct burst *b)
-{
-	for (unsigned int i = 0; i < b->replies.n; i++) {
-		struct lane *lane = b->replies.lanes[i];
-
-		if (LANE_FAMILY(lane->kind) == 4)
-			reverse_plain(b, lane, 4);
-		else if (LANE_FAMILY(lane->kind) == 6)
-			reverse_plain(b, lane, 6);
-		else
-			reverse(b, lane, &full_of(b, lane)->packet);
-	}
+	FOR_ROWS(replies, reverse_one(b, i));
 }
 
 // ---- ends ----
 
 // The whole rest of the way. @way: LANE_WAY(). @is_plain: a constant.
-static __always_inline void end_way(struct burst *b, const struct lane *lane, enum lane_way way,
-				    int is_plain, const struct lb_packet *p,
-				    struct walk_result *ret, struct dropped *dropped)
+static __always_inline void end_way(struct burst *b, size_t i, enum lane_way way, int is_plain,
+				    const struct lb_packet *p, struct walk_result *ret,
+				    struct dropped *dropped)
 {
 	struct lb_env *env = b->env;
 	struct lb_decision d = {};
 
 	if (way == WAY_REPLY) {
-		lb_decide_reply_of(env, p, lane->backend, LB_REASON_REPLY, &d);
+		lb_decide_reply_of(env, p, b->backends[i], LB_REASON_REPLY, &d);
 	} else {
-		d.service = (__u32)(b->services[lane->request] - env->tables.services);
-		d.hash = b->flows.hash[lane->request];
-		d.backend = lane->backend;
-		d.is_untracked = way == WAY_TRACKED ? lane->is_untracked : 0;
+		d.service = (__u32)(service_of(b, i) - env->tables.services);
+		d.hash = b->flows.hash[i];
+		d.backend = b->backends[i];
+		d.is_untracked = way == WAY_TRACKED ? b->is_untracked[i] : 0;
 		lb_decide_to_backend(env, p, &d,
-				     way == WAY_TRACKED ? (enum lb_reason)lane->reason
+				     way == WAY_TRACKED ? (enum lb_reason)b->reasons[i]
 							: LB_REASON_CURRENT);
 	}
-	end_packet(env, lane->mbuf, is_plain, p, &d, ret, dropped);
+	end_packet(env, b->pkts[i], is_plain, p, &d, ret, dropped);
 }
 
 // @family: a constant.
-static __always_inline void end_plain(struct burst *b, const struct lane *lane, int family,
+static __always_inline void end_plain(struct burst *b, size_t i, int family,
 				      struct walk_result *ret, struct dropped *dropped)
 {
+	const __u8 kind = kind_of(b, i);
 	struct lb_packet p;
 
-	again_plain(lane->mbuf, family, &p);
-	end_way(b, lane, LANE_WAY(lane->kind), 1, &p, ret, dropped);
+	again_plain(b->pkts[i], family, protocol_of(kind), &p);
+	end_way(b, i, LANE_WAY(kind), 1, &p, ret, dropped);
 }
 
-static __noinline void end_ipv4(struct burst *b, const struct lane *lane, struct walk_result *ret,
+static __noinline void end_ipv4(struct burst *b, size_t i, struct walk_result *ret,
 				struct dropped *dropped)
 {
-	end_plain(b, lane, 4, ret, dropped);
+	end_plain(b, i, 4, ret, dropped);
 }
 
-static __noinline void end_ipv6(struct burst *b, const struct lane *lane, struct walk_result *ret,
+static __noinline void end_ipv6(struct burst *b, size_t i, struct walk_result *ret,
 				struct dropped *dropped)
 {
-	end_plain(b, lane, 6, ret, dropped);
+	end_plain(b, i, 6, ret, dropped);
 }
 
 // Any packet.
-static __noinline void end_rest(struct burst *b, const struct lane *lane, struct walk_result *ret,
+static __noinline void end_rest(struct burst *b, size_t i, struct walk_result *ret,
 				struct dropped *dropped)
 {
-	struct full *full = full_of(b, lane);
+	const __u8 kind = kind_of(b, i);
+	struct full *full = &b->fulls[i];
 
-	if (LANE_WAY(lane->kind) == WAY_WHOLE)
-		end_whole(b->env, lane->mbuf, ret, dropped);
-	else if (LANE_WAY(lane->kind) == WAY_DECIDED)
-		end_packet(b->env, lane->mbuf, 0, &full->packet, &full->decision, ret, dropped);
-	else if (LANE_FAMILY(lane->kind) == 4)
-		end_ipv4(b, lane, ret, dropped);
-	else if (LANE_FAMILY(lane->kind) == 6)
-		end_ipv6(b, lane, ret, dropped);
+	if (LANE_WAY(kind) == WAY_WHOLE)
+		end_whole(b->env, b->pkts[i], ret, dropped);
+	else if (LANE_WAY(kind) == WAY_DECIDED)
+		end_packet(b->env, b->pkts[i], 0, &full->packet, &full->decision, ret, dropped);
+	else if (!(kind & LANE_PLAIN))
+		end_way(b, i, LANE_WAY(kind), 0, &full->packet, ret, dropped);
+	else if (kind & LANE_IPV6)
+		end_ipv6(b, i, ret, dropped);
 	else
-		end_way(b, lane, LANE_WAY(lane->kind), 0, &full->packet, ret, dropped);
+		end_ipv4(b, i, ret, dropped);
 }
 
-static __always_inline void stage_end(struct burst *b, unsigned int n, struct walk_result *ret,
+static __always_inline void stage_end(struct burst *b, size_t n, struct walk_result *ret,
 				      struct dropped *dropped)
 {
-	const struct lane *const end = b->lanes + n;
-	const struct lane *lane = b->lanes;
+	for (size_t i = 0; i < n;) {
+		const size_t next = end_straight(b, i, n, ret);
 
-	while (lane < end) {
-		const struct lane *next = end_straight(b, lane, end, ret);
-
-		if (unlikely(next == lane)) {
-			end_rest(b, lane, ret, dropped);
-			next++;
+		if (unlikely(next == i)) {
+			end_rest(b, i, ret, dropped);
+			i++;
+		} else {
+			i = next;
 		}
-		lane = next;
 	}
 }
 
@@ -400,15 +265,22 @@ static unsigned int walk_run(struct lb_env *env, struct rte_mbuf **pkts, unsigne
 			     struct walk_result *ret, struct dropped *dropped)
 {
 	struct burst b;
+	struct list requests, replies;
 
 	b.env = env;
-	b.lasts[0].protocol = b.lasts[1].protocol = 0;
-	memset(b.flows.is_ipv6, 0, sizeof(b.flows.is_ipv6));
-	n = stage_start(&b, pkts, n);
-	stage_hash(&b);
-	stage_slot(&b);
+	b.pkts = pkts;
+	b.lasts[0].mark = b.lasts[1].mark = 0;
+	b.lasts[0].like.rest = b.lasts[1].like.rest = LB_LIKE_NONE;
+	b.is_known = 0;
+	b.families = 0;
+	b.replies_n = b.rest_n = 0;
+	b.tracked.n = 0;
+	b.flows.targets_n = 0;
+	n = (unsigned int)stage_start(&b, n);
+	stage_flows(&b, n, &requests, &replies);
+	stage_slot(&b, &requests);
 	stage_entry(&b);
-	stage_reverse(&b);
+	stage_reverse(&b, &replies);
 	stage_end(&b, n, ret, dropped);
 	return n;
 }
@@ -418,7 +290,7 @@ void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct w
 	struct dropped dropped = {.n = 0};
 
 	ret->send_n = ret->kernel_n = ret->back_n = 0;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < RTE_MIN(n, PREFETCH_AHEAD); i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (unsigned int i = 0; i < n;)
 		i += walk_run(&w->env, pkts + i, n - i, ret, &dropped);

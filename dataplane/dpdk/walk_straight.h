@@ -1,140 +1,69 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A burst on its way through the stages (walk.c), and the straight ends of it: what nearly all
-// packets take, from the backend's row on.
+// The straight ends of a burst: what nearly all packets take, from the backend's row on. Of plain
+// packets that are sent on: first of one, then of a run of one kind.
 #pragma once
 
-#include "walk_end.h"
-#include "walk_hash.h"
-
-// Where a packet of a burst has got to.
-enum lane_way {
-	WAY_WHOLE,   // nowhere: it takes the whole walk at the end. Few do
-	WAY_CURRENT, // to a service's backend, as its slot says
-	WAY_TRACKED, // to a service's backend, as tracking says
-	WAY_REPLY,   // from a backend in nat
-	WAY_DECIDED, // there: full->decision
-};
-
-// A lane's way, and the family of a plain packet; 0: it is none, and full->packet says what it is.
-#define LANE_KIND(family, way) ((__u8)((family) << 4 | (way)))
-#define LANE_FAMILY(kind) ((kind) >> 4)
-#define LANE_WAY(kind) ((enum lane_way)((kind)&0xf))
-
-// A packet on its way.
-struct lane {
-	struct rte_mbuf *mbuf;
-	__u32 backend;	   // row, as the slot, tracking or the reverse index says. Before: of
-			   // replies lb_index_hash(); for tracking the slot's word
-	__u8 request;	   // of WAY_CURRENT and WAY_TRACKED: which of the burst's
-	__u8 kind;	   // LANE_KIND()
-	__u8 reason;	   // enum lb_reason, of WAY_TRACKED
-	__u8 is_untracked; // of WAY_TRACKED
-};
-
-// In the order in which their packets came in.
-struct list {
-	unsigned int n;
-	struct lane *lanes[WALK_BURST_MAX];
-};
-
-// The service that the last packet for one was for, and whom its packets are for: those of a burst
-// are mostly for few.
-struct last {
-	struct lb_address vip;
-	__be16 port;
-	__u8 protocol; // 0: none yet
-	struct walk_target target;
-	const struct lb_service *service;
-};
-
-// Of a packet that is not plain.
-struct full {
-	struct lb_packet packet;
-	struct lb_decision decision;
-};
-
-struct burst {
-	struct lb_env *env;
-	struct last lasts[2];	       // of IPv4, of IPv6
-	struct list requests, replies; // to a service's backend; from a backend
-	struct list tracked;	       // of the requests, those that tracking asks for
-	struct lane lanes[WALK_BURST_MAX];
-	struct walk_flows flows; // of the requests
-	const struct lb_service *services[WALK_BURST_MAX];
-	struct full fulls[WALK_BURST_MAX];
-};
-
-// Frames on a wire are no shorter than 60 bytes: so a plain packet's header of 54 is there, which
-// is asked once. What is shorter all the same goes as one that is not plain.
-#define PLAIN_BYTES (LB_ETH_LEN + LB_IPV4_LEN + LB_TCP_LEN)
-
-// What was read of a plain packet, once more. @family: a constant. (Measured: one function that
-// stages give their step by a pointer costs a reply 6 ns; the packet lies in memory then.)
-static __always_inline void again_plain(const struct rte_mbuf *m, int family, struct lb_packet *ret)
-{
-	__u8 *start = rte_pktmbuf_mtod(m, __u8 *), *end = start + m->data_len;
-
-	if (LB_IS_BEYOND(start, PLAIN_BYTES, end)) // start() has asked
-		__builtin_unreachable();
-	lb_packet_parse_plain_again(start, end, m->pkt_len, family, ret);
-}
-
-// ---- straight ends ----
-// Of plain packets that are sent on: first of one, then of a run of one kind.
+#include "walk_burst.h"
 
 // Of one: counted (but for its reason) and written, it leaves by this link; NULL: something hinders
-// it, and nothing was done. @family: of the packet; a constant.
+// it, and nothing was done. @kind: of the packet; a constant.
 
 // In place. @d: its row is set.
-static __always_inline const struct lb_link *end_in_place(struct lb_env *env,
-							  const struct lane *lane, int family,
-							  enum lb_reason reason,
+static __always_inline const struct lb_link *end_in_place(struct lb_env *env, const struct burst *b,
+							  struct rte_mbuf *m, size_t i, __u8 kind,
+							  enum lb_mode mode, enum lb_reason reason,
 							  struct lb_decision *d)
 {
 	struct lb_packet p;
 
-	again_plain(lane->mbuf, family, &p);
-	if (unlikely(lb_decide_link(env, &p, d) != LB_REASON_NONE))
+	again_plain(m, family_of(kind), protocol_of(kind), &p);
+	p.ip_len = b->flows.ip_lens[i];
+	if (unlikely(lb_decide_link(env, &p, 0, d) != LB_REASON_NONE))
 		return NULL;
 	lb_decide_transmit(d, reason);
 	lb_count_backend(env, &p, d);
-	lb_apply_in_place_plain(&p, d);
+	lb_apply_request_plain(&p, d, mode);
 	return d->link;
 }
 
 // Behind an outer header. @d: its row is set, whose mode and family the compiler knows.
-static __always_inline const struct lb_link *end_tunnel(struct burst *b, const struct lane *lane,
-							int family, struct lb_decision *d)
+static __always_inline const struct lb_link *end_tunnel(struct lb_env *env, const struct burst *b,
+							struct rte_mbuf *m, size_t i, __u8 kind,
+							__u32 grow, struct lb_decision *d)
 {
-	const __u32 grow = lb_decision_grow(d);
-	struct lb_env *env = b->env;
-	struct rte_mbuf *m = lane->mbuf;
 	struct lb_packet p;
 
-	again_plain(m, family, &p);
-	if (unlikely(lb_decide_link(env, &p, d) != LB_REASON_NONE))
+	again_plain(m, family_of(kind), protocol_of(kind), &p);
+	p.ip_len = b->flows.ip_lens[i];
+	if (unlikely(lb_decide_link(env, &p, grow, d) != LB_REASON_NONE))
 		return NULL;
-	if (unlikely(!rte_pktmbuf_prepend(m, (__u16)grow)))
+	if (unlikely(m->data_off < grow))
 		return NULL;
-	d->hash = b->flows.hash[lane->request];
+	d->hash = b->flows.hash[i];
 	lb_decide_transmit(d, LB_REASON_CURRENT);
 	lb_count_backend(env, &p, d);
+	// As rte_pktmbuf_prepend() does, which would ask once more.
+	m->data_off = (__u16)(m->data_off - grow);
+	m->data_len = (__u16)(m->data_len + grow);
+	m->pkt_len += grow;
 	lb_apply_tunnel(env, p.start - grow, p.end, grow, LB_ETH_LEN, &p, d);
 	return d->link;
 }
 
 // By one of the mirrored routes.
-static __always_inline const struct lb_link *end_reply(struct lb_env *env, const struct lane *lane,
-						       int family)
+static __always_inline const struct lb_link *end_reply(struct lb_env *env, const struct burst *b,
+						       const struct lb_route_set *routes,
+						       struct rte_mbuf *m, size_t i, __u8 kind)
 {
 	struct lb_decision d = {};
-	enum lb_route_kind kind;
+	enum lb_route_kind route;
 	struct lb_packet p;
 
-	again_plain(lane->mbuf, family, &p);
-	if (lb_decide_from_backend(env, &p, lane->backend, &d, &kind) != LB_REASON_NONE ||
-	    kind != LB_ROUTE_HOP || lb_decide_link(env, &p, &d) != LB_REASON_NONE)
+	again_plain(m, family_of(kind), protocol_of(kind), &p);
+	p.ip_len = b->flows.ip_lens[i];
+	if (lb_decide_from_backend(env, &p, routes, b->backends[i], &d, &route) != LB_REASON_NONE ||
+	    route != LB_ROUTE_HOP || lb_decide_link(env, &p, 0, &d) != LB_REASON_NONE)
 		return NULL;
 	lb_decide_transmit(&d, LB_REASON_REPLY);
 	lb_count_backend(env, &p, &d);
@@ -142,16 +71,16 @@ static __always_inline const struct lb_link *end_reply(struct lb_env *env, const
 	return d.link;
 }
 
-// Of a run: the lanes from @lane on, before @end, as long as they are of its kind. They are put
-// into *ret. Returns the first that is of another kind, or that something hinders, with which
-// nothing was done. Each is called, and a loop by itself: so it has its values in registers, and
-// counts a reason once.
+// Of a run: the packets from @i on, before @n, as long as they are of one kind. They are put into
+// *ret. Returns the first that is of another kind, or that something hinders, with which nothing
+// was done. Each is called, and a loop by itself: so it has its values in registers, and counts a
+// reason once.
 
-static __always_inline void end_sent(struct walk_result *ret, size_t send_n,
-				     const struct lane *lane, const struct lb_link *link)
+static __always_inline void end_sent(struct walk_result *ret, size_t send_n, struct rte_mbuf *m,
+				     const struct lb_link *link)
 {
 	ret->ifindex[send_n] = link->ifindex;
-	ret->send[send_n] = lane->mbuf;
+	ret->send[send_n] = m;
 }
 
 // A run of them is over: @reason is counted for all. @send_n: of *ret, now.
@@ -162,132 +91,146 @@ static __always_inline void end_run(struct lb_env *env, enum lb_reason reason, s
 	ret->send_n = (unsigned int)send_n;
 }
 
-// As their slots say, in place.
-static __noinline const struct lane *end_requests(struct burst *b, const struct lane *lane,
-						  const struct lane *end, struct walk_result *ret)
+// Whether it is in this mode, and of a tunnel (@outer: its outer family; else 0) in this family.
+static __always_inline bool is_of(const struct lb_backend *row, enum lb_mode mode, int outer)
 {
-	size_t send_n = ret->send_n;
-
-	for (; lane < end; lane++) {
-		struct lb_decision d = {.backend = lane->backend};
-		const struct lb_link *link = NULL;
-
-		if (lb_decide_backend(b->env, &d) != LB_REASON_NONE || lb_decision_grow(&d))
-			break;
-		if (lane->kind == LANE_KIND(4, WAY_CURRENT))
-			link = end_in_place(b->env, lane, 4, LB_REASON_CURRENT, &d);
-		else if (lane->kind == LANE_KIND(6, WAY_CURRENT))
-			link = end_in_place(b->env, lane, 6, LB_REASON_CURRENT, &d);
-		if (unlikely(!link))
-			break;
-		end_sent(ret, send_n++, lane, link);
-	}
-	end_run(b->env, LB_REASON_CURRENT, send_n, ret);
-	return lane;
+	_Static_assert(offsetof(struct lb_backend, family) == offsetof(struct lb_backend, mode) + 1,
+		       "both are read as one word");
+	return outer ? *(const __u16 *)&row->mode == (__u16)(mode | outer << 8) : row->mode == mode;
 }
 
-// As their slots say, by tunnels of @mode over IPv4 or IPv6 (@outer), both constants.
-static __always_inline const struct lane *end_tunnels(struct burst *b, const struct lane *lane,
-						      const struct lane *end, int outer,
-						      enum lb_mode mode, struct walk_result *ret)
+// As their slots say. @kind, @mode, @outer: constants; a tunnel's mode and outer family, or a mode
+// in place and 0.
+static __always_inline size_t end_requests(struct burst *b, size_t i, size_t n, __u8 kind,
+					   enum lb_mode mode, int outer, struct walk_result *ret)
 {
+	struct rte_mbuf *const *pkts = b->pkts;
+	struct lb_env env = *b->env;
 	size_t send_n = ret->send_n;
 
-	for (; lane < end; lane++) {
-		struct lb_decision d = {.backend = lane->backend};
-		const struct lb_link *link = NULL;
+	for (; i < n && kind_of(b, i) == kind; i++) {
+		struct lb_decision d = {.backend = b->backends[i]};
+		struct rte_mbuf *m = pkts[i];
+		const struct lb_link *link;
 
-		if (lb_decide_backend(b->env, &d) != LB_REASON_NONE || d.row->mode != mode ||
-		    d.row->family != outer)
+		if (lb_decide_backend(&env, &d) != LB_REASON_NONE || !is_of(d.row, mode, outer))
 			break;
-		if (lane->kind == LANE_KIND(4, WAY_CURRENT))
-			link = end_tunnel(b, lane, 4, &d);
-		else if (lane->kind == LANE_KIND(6, WAY_CURRENT))
-			link = end_tunnel(b, lane, 6, &d);
+		link = outer ? end_tunnel(&env, b, m, i, kind, lb_mode_grow(mode, outer), &d)
+			     : end_in_place(&env, b, m, i, kind, mode, LB_REASON_CURRENT, &d);
 		if (unlikely(!link))
 			break;
-		end_sent(ret, send_n++, lane, link);
+		end_sent(ret, send_n++, m, link);
 	}
-	end_run(b->env, LB_REASON_CURRENT, send_n, ret);
-	return lane;
+	end_run(&env, LB_REASON_CURRENT, send_n, ret);
+	return i;
 }
 
-#define END_TUNNELS(name, outer, mode)                                                             \
-	static __noinline const struct lane *name(struct burst *b, const struct lane *lane,        \
-						  const struct lane *end, struct walk_result *ret) \
-	{                                                                                          \
-		return end_tunnels(b, lane, end, outer, mode, ret);                                \
+static __always_inline size_t end_replies(struct burst *b, size_t i, size_t n, __u8 kind,
+					  struct walk_result *ret)
+{
+	struct rte_mbuf *const *pkts = b->pkts;
+	const struct lb_route_set *routes = lb_route_set(b->env);
+	struct lb_env env = *b->env;
+	size_t send_n = ret->send_n;
+
+	for (; i < n && kind_of(b, i) == kind; i++) {
+		struct rte_mbuf *m = pkts[i];
+		const struct lb_link *link = end_reply(&env, b, routes, m, i, kind);
+
+		if (unlikely(!link))
+			break;
+		end_sent(ret, send_n++, m, link);
 	}
-END_TUNNELS(end_ipip_ipv4, 4, LB_MODE_IPIP)
-END_TUNNELS(end_ipip_ipv6, 6, LB_MODE_IPIP)
-END_TUNNELS(end_gue_ipv4, 4, LB_MODE_GUE)
-END_TUNNELS(end_gue_ipv6, 6, LB_MODE_GUE)
+	end_run(&env, LB_REASON_REPLY, send_n, ret);
+	return i;
+}
 
 // As tracking says, in place; one after the other, for their reasons differ.
-static __noinline const struct lane *end_tracked(struct burst *b, const struct lane *lane,
-						 const struct lane *end, struct walk_result *ret)
+static __always_inline size_t end_tracked(struct burst *b, size_t i, size_t n, __u8 kind,
+					  struct walk_result *ret)
 {
-	for (; lane < end; lane++) {
-		struct lb_decision d = {.backend = lane->backend,
-					.is_untracked = lane->is_untracked};
-		const enum lb_reason reason = (enum lb_reason)lane->reason;
+	struct lb_env env = *b->env;
+
+	for (; i < n && kind_of(b, i) == kind; i++) {
+		struct lb_decision d = {.backend = b->backends[i],
+					.is_untracked = b->is_untracked[i]};
+		const enum lb_reason reason = (enum lb_reason)b->reasons[i];
 		const struct lb_link *link = NULL;
 
-		if (LANE_WAY(lane->kind) != WAY_TRACKED ||
-		    lb_decide_backend(b->env, &d) != LB_REASON_NONE || lb_decision_grow(&d))
+		if (lb_decide_backend(&env, &d) != LB_REASON_NONE || lb_decision_grow(&d))
 			break;
-		if (LANE_FAMILY(lane->kind) == 4)
-			link = end_in_place(b->env, lane, 4, reason, &d);
-		else if (LANE_FAMILY(lane->kind) == 6)
-			link = end_in_place(b->env, lane, 6, reason, &d);
+		link = end_in_place(&env, b, b->pkts[i], i, kind, (enum lb_mode)d.row->mode, reason,
+				    &d);
 		if (unlikely(!link))
 			break;
-		end_sent(ret, ret->send_n, lane, link);
-		end_run(b->env, reason, ret->send_n + 1, ret);
+		end_sent(ret, ret->send_n, b->pkts[i], link);
+		end_run(&env, reason, ret->send_n + 1, ret);
 	}
-	return lane;
+	return i;
 }
 
-static __noinline const struct lane *end_replies(struct burst *b, const struct lane *lane,
-						 const struct lane *end, struct walk_result *ret)
-{
-	size_t send_n = ret->send_n;
-
-	for (; lane < end; lane++) {
-		const struct lb_link *link = NULL;
-
-		if (lane->kind == LANE_KIND(4, WAY_REPLY))
-			link = end_reply(b->env, lane, 4);
-		else if (lane->kind == LANE_KIND(6, WAY_REPLY))
-			link = end_reply(b->env, lane, 6);
-		if (unlikely(!link))
-			break;
-		end_sent(ret, send_n++, lane, link);
+// The ends of one kind of packet, by the backend's mode.
+#define END(name, call)                                                                            \
+	static __noinline size_t name(struct burst *b, size_t i, size_t n,                         \
+				      struct walk_result *ret)                                     \
+	{                                                                                          \
+		return call;                                                                       \
 	}
-	end_run(b->env, LB_REASON_REPLY, send_n, ret);
-	return lane;
-}
+#define END_REQUESTS(name, kind, mode, outer)                                                      \
+	END(name, end_requests(b, i, n, LANE_PLAIN | WAY_CURRENT | (kind), mode, outer, ret))
+// clang-format off
+#define ENDS(name, kind)                                                                           \
+	END_REQUESTS(end_nat_##name, kind, LB_MODE_NAT, 0)                                         \
+	END_REQUESTS(end_l2_##name, kind, LB_MODE_L2, 0)                                           \
+	END_REQUESTS(end_ipip_ipv4_##name, kind, LB_MODE_IPIP, 4)                                  \
+	END_REQUESTS(end_ipip_ipv6_##name, kind, LB_MODE_IPIP, 6)                                  \
+	END_REQUESTS(end_gue_ipv4_##name, kind, LB_MODE_GUE, 4)                                    \
+	END_REQUESTS(end_gue_ipv6_##name, kind, LB_MODE_GUE, 6)                                    \
+	END(end_tracked_##name, end_tracked(b, i, n, LANE_PLAIN | WAY_TRACKED | (kind), ret))      \
+	END(end_replies_##name, end_replies(b, i, n, LANE_PLAIN | WAY_REPLY | (kind), ret))        \
+	static __always_inline size_t end_##name(struct burst *b, size_t i, size_t n,              \
+						 enum lane_way way, struct walk_result *ret)       \
+	{                                                                                          \
+		const struct lb_backend *row = lb_backend_row(b->env, b->backends[i]);             \
+												   \
+		if (way == WAY_REPLY)                                                              \
+			return end_replies_##name(b, i, n, ret);                                   \
+		if (way == WAY_TRACKED)                                                            \
+			return end_tracked_##name(b, i, n, ret);                                   \
+		if (way != WAY_CURRENT || !row)                                                    \
+			return i;                                                                  \
+		if (row->mode == LB_MODE_NAT)                                                      \
+			return end_nat_##name(b, i, n, ret);                                       \
+		if (row->mode == LB_MODE_L2)                                                       \
+			return end_l2_##name(b, i, n, ret);                                        \
+		if (row->mode == LB_MODE_IPIP)                                                     \
+			return row->family == 4 ? end_ipip_ipv4_##name(b, i, n, ret)               \
+						: end_ipip_ipv6_##name(b, i, n, ret);              \
+		return row->family == 4 ? end_gue_ipv4_##name(b, i, n, ret)                        \
+					: end_gue_ipv6_##name(b, i, n, ret);                       \
+	}
+ENDS(ipv4_tcp, 0)
+ENDS(ipv4_udp, LANE_UDP)
+ENDS(ipv6_tcp, LANE_IPV6)
+ENDS(ipv6_udp, LANE_IPV6 | LANE_UDP)
+// clang-format on
 
-// The lanes of @lane's kind. Returns @lane where it has no straight end.
-static __always_inline const struct lane *end_straight(struct burst *b, const struct lane *lane,
-						       const struct lane *end,
-						       struct walk_result *ret)
+// A run of packets of the kind of @i. Returns @i where it has no straight end.
+static __always_inline size_t end_straight(struct burst *b, size_t i, size_t n,
+					   struct walk_result *ret)
 {
-	const struct lb_backend *row;
+	const __u8 kind = kind_of(b, i);
 
-	if (LANE_WAY(lane->kind) == WAY_REPLY)
-		return end_replies(b, lane, end, ret);
-	if (LANE_WAY(lane->kind) == WAY_TRACKED)
-		return end_tracked(b, lane, end, ret);
-	if (LANE_WAY(lane->kind) != WAY_CURRENT)
-		return lane;
-	row = lb_backend_row(b->env, lane->backend);
-	if (!row)
-		return lane;
-	if (row->mode < LB_MODE_IPIP)
-		return end_requests(b, lane, end, ret);
-	if (row->mode == LB_MODE_IPIP)
-		return row->family == 4 ? end_ipip_ipv4(b, lane, end, ret)
-					: end_ipip_ipv6(b, lane, end, ret);
-	return row->family == 4 ? end_gue_ipv4(b, lane, end, ret) : end_gue_ipv6(b, lane, end, ret);
+	switch (kind & ~LANE_WAY_MASK) {
+	case LANE_PLAIN:
+		return end_ipv4_tcp(b, i, n, LANE_WAY(kind), ret);
+	case LANE_PLAIN | LANE_UDP:
+		return end_ipv4_udp(b, i, n, LANE_WAY(kind), ret);
+	case LANE_PLAIN | LANE_IPV6:
+		return end_ipv6_tcp(b, i, n, LANE_WAY(kind), ret);
+	case LANE_PLAIN | LANE_IPV6 | LANE_UDP:
+		return end_ipv6_udp(b, i, n, LANE_WAY(kind), ret);
+	default:
+		return i;
+	}
 }

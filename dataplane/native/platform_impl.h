@@ -45,13 +45,13 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return i <= env->tables->meta->service_mask ? &env->tables->service_index[i] : NULL;
+	return &env->tables->service_index[i & env->tables->meta->service_mask];
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return i <= env->tables->meta->reverse_mask ? &env->tables->reverse_index[i] : NULL;
+	return &env->tables->reverse_index[i & env->tables->meta->reverse_mask];
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)
