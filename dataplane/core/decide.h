@@ -346,22 +346,22 @@ static __always_inline enum lb_route_kind lb_decide_route(const struct lb_route_
 {
 	if (p->family == 4) {
 		const struct lb_route4 *r = set->route4;
-		__u32 n = set->route4_n;
+		const __u32 n = set->route4_n;
 
 		for (__u32 i = 0; i < LB_ROUTE_MAX && i < n; i++, r++)
 			if ((lb_address_ipv4(&p->destination) & r->mask) == r->prefix) {
 				*ret_hop = r->hop;
 				return r->kind;
 			}
-		return LB_ROUTE_LOOKUP;
-	}
-	for (__u32 i = 0; i < LB_ROUTE_MAX && i < set->route6_n; i++) {
-		const struct lb_route6 *r = &set->route6[i];
+	} else {
+		const struct lb_route6 *r = set->route6;
+		const __u32 n = set->route6_n;
 
-		if (lb_address_is_within(&p->destination, &r->prefix, &r->mask)) {
-			*ret_hop = r->hop;
-			return r->kind;
-		}
+		for (__u32 i = 0; i < LB_ROUTE_MAX && i < n; i++, r++)
+			if (lb_address_is_within(&p->destination, &r->prefix, &r->mask)) {
+				*ret_hop = r->hop;
+				return r->kind;
+			}
 	}
 	return LB_ROUTE_LOOKUP;
 }

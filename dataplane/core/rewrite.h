@@ -51,8 +51,7 @@ static __always_inline void lb_rewrite_put_address(__u8 *at, __u8 family,
 	if (family == 4) {
 		lb_put32(at, address->words[3]);
 	} else {
-		lb_put64(at, address->halves[0]);
-		lb_put64(at + 8, address->halves[1]);
+		lb_copy16(at, address);
 	}
 }
 
