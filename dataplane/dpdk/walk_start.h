@@ -120,12 +120,15 @@ static __always_inline void start_other(struct burst *b, size_t i, const struct 
 					__u8 kind)
 {
 	const struct lb_packet_like like = lb_packet_like_of(p);
-	const struct last *known = &b->targets[b->known[known_of(&like)]];
 	struct last *last = last_of(b, p->family);
 	struct lb_decision d = {};
 
-	if (b->is_known >> known_of(&like) & 1 && lb_packet_like_is_equal(&known->like, &like))
-		set_last(last, &like, known->mark);
+	if (b->is_known >> known_of(&like) & 1) {
+		const struct last *known = &b->targets[b->known[known_of(&like)]];
+
+		if (lb_packet_like_is_equal(&known->like, &like))
+			set_last(last, &like, known->mark);
+	}
 	if (!last->mark || !lb_packet_like_is_equal(&last->like, &like)) {
 		__u32 vip = lb_decide_whom(b->env, p, &d);
 
