@@ -65,15 +65,17 @@ static inline void lb_env_init(struct lb_env *env, const struct lb_tables *table
 	env->fragment_mask = m->fragment_mask;
 }
 
-// Row @i of @rows, of which there are @n; else NULL. (The compiler learns that a row is never
-// NULL.)
-#define LB_ROW(rows, i, n)                                                                         \
+// Row @i of @rows, which is there. (The compiler learns that it is never NULL.)
+#define LB_ROW_AT(rows, i)                                                                         \
 	({                                                                                         \
 		__typeof__(&(rows)[0]) row_ = &(rows)[i];                                          \
 		if (!row_)                                                                         \
 			__builtin_unreachable();                                                   \
-		(i) < (n) ? row_ : NULL;                                                           \
+		row_;                                                                              \
 	})
+
+// Row @i of @rows, of which there are @n; else NULL.
+#define LB_ROW(rows, i, n) ((i) < (n) ? LB_ROW_AT(rows, i) : NULL)
 
 static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
 {
@@ -89,13 +91,13 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return LB_ROW(env->tables.service_index, i & env->service_mask, env->service_mask + 1ull);
+	return LB_ROW_AT(env->tables.service_index, i & env->service_mask);
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	return LB_ROW(env->tables.reverse_index, i & env->reverse_mask, env->reverse_mask + 1ull);
+	return LB_ROW_AT(env->tables.reverse_index, i & env->reverse_mask);
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)

@@ -36,13 +36,11 @@
 // of a constant number of rounds, and reads no list: the body is there twice.
 #define FOR_ROWS(list, body)                                                                       \
 	do {                                                                                       \
-		const size_t n_ = (list)->n;                                                       \
-                                                                                                   \
 		if ((list)->is_full) {                                                             \
 			for (size_t i = 0; i < WALK_BURST_MAX; i++)                                \
 				body;                                                              \
 		} else {                                                                           \
-			for (size_t k_ = 0; k_ < n_; k_++) {                                       \
+			for (size_t k_ = 0; k_ < (list)->n; k_++) {                                \
 				const size_t i = (list)->rows[k_];                                 \
 				body;                                                              \
 			}                                                                          \
@@ -79,7 +77,7 @@ static __always_inline void stage_flows(struct burst *b, size_t n, struct list *
 	const __u32 *slots = &b->env->tables.slots[0].words[0];
 
 	if (unlikely(b->rest_n < n && !walk_flows(lb_meta(b->env)->flow_keys, &b->flows,
-						  (unsigned int)n, b->families, b->replies_n > 0)))
+						  b->families, b->replies_n > 0)))
 		start_again(b, n);
 	list_of(b, n, WAY_CURRENT, n - b->replies_n - b->rest_n, ret_requests);
 	list_of(b, n, WAY_REPLY, b->replies_n, ret_replies);
@@ -269,8 +267,7 @@ static unsigned int walk_run(struct lb_env *env, struct rte_mbuf **pkts, unsigne
 
 	b.env = env;
 	b.pkts = pkts;
-	b.lasts[0].mark = b.lasts[1].mark = 0;
-	b.lasts[0].like.rest = b.lasts[1].like.rest = LB_LIKE_NONE;
+	b.lasts[0].like = b.lasts[1].like = (struct lb_packet_like){.rest = LB_LIKE_NONE};
 	b.is_known = 0;
 	b.families = 0;
 	b.replies_n = b.rest_n = 0;
@@ -290,8 +287,6 @@ void walk_burst(struct walk *w, struct rte_mbuf **pkts, unsigned int n, struct w
 	struct dropped dropped = {.n = 0};
 
 	ret->send_n = ret->kernel_n = ret->back_n = 0;
-	for (size_t i = 0; i < RTE_MIN(n, PREFETCH_AHEAD); i++)
-		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (unsigned int i = 0; i < n;)
 		i += walk_run(&w->env, pkts + i, n - i, ret, &dropped);
 	rte_pktmbuf_free_bulk(dropped.pkts, dropped.n);

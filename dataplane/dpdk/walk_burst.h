@@ -11,7 +11,7 @@
 // A service that requests are for: those of a burst are mostly for few.
 struct last {
 	struct lb_packet_like like;
-	__u16 mark; // of its plain requests; 0: none
+	__u16 mark; // of its plain requests
 };
 #define KNOWN_N 64 // bits in a word
 
@@ -75,7 +75,7 @@ static __always_inline __u8 protocol_of(__u8 kind)
 
 // Frames on a wire are no shorter than 60 bytes: so a plain packet's header of 54 is there, which
 // is asked once. What is shorter all the same goes as one that is not plain.
-#define PLAIN_BYTES (LB_ETH_LEN + LB_IPV4_LEN + LB_TCP_LEN)
+#define PLAIN_BYTES LB_LIKE_BYTES(4)
 
 // What was read of a plain packet, once more. @family, and @protocol where it can be: constants.
 // (Measured: one function that stages give their step by a pointer costs a reply 6 ns; the packet

@@ -8,7 +8,7 @@
 #include "dataplane/core/like.h"
 #include "dataplane/core/slot.h"
 
-static __always_inline void spread_targets(struct walk_flows *f, size_t n)
+static __always_inline void spread_targets(struct walk_flows *f)
 {
 	const __u64 to = f->targets[0].to, ring = f->targets[0].ring;
 
@@ -20,7 +20,7 @@ static __always_inline void spread_targets(struct walk_flows *f, size_t n)
 		}
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < WALK_BURST_MAX; i++) {
 		const struct walk_target *target = &f->targets[LANE_TARGET(f->marks[i])];
 
 		f->to[i] = target->to;
@@ -94,14 +94,12 @@ static __always_inline void hash_one(const __u64 *keys, struct walk_flows *f, si
 	f->slot[i] = lb_slot_at((__u32)ring, (__u32)(ring >> 32), hash);
 }
 
-static __always_inline void hash_all(const __u64 *keys, struct walk_flows *f, size_t n,
+static __always_inline void hash_all(const __u64 *keys, struct walk_flows *f,
 				     enum walk_families families)
 {
-	for (size_t i = 0; i < n; i += WALK_FLOWS_STEP) {
 #pragma omp simd
-		for (size_t j = i; j < i + WALK_FLOWS_STEP; j++)
-			hash_one(keys, f, j, families);
-	}
+	for (size_t i = 0; i < WALK_BURST_MAX; i++)
+		hash_one(keys, f, i, families);
 }
 
 // Whether the source is that of a plain packet that can be answered. @family: a constant.
@@ -135,31 +133,29 @@ static __always_inline void source_all(struct walk_flows *f, enum walk_families 
 		ret_bad[i] |= (__u16)(is_request(f->marks[i]) & !source_one(f, i, families));
 }
 
-static __always_inline void reverse_all(struct walk_flows *f, size_t n)
+static __always_inline void reverse_all(struct walk_flows *f)
 {
-	for (size_t i = 0; i < n; i += WALK_FLOWS_STEP) {
 #pragma omp simd
-		for (size_t j = i; j < i + WALK_FLOWS_STEP; j++) {
-			const __u64 mask = 0 - (__u64)((f->marks[j] & LANE_IPV6) != 0);
-			struct lb_address ipv4;
+	for (size_t i = 0; i < WALK_BURST_MAX; i++) {
+		const __u64 mask = 0 - (__u64)((f->marks[i] & LANE_IPV6) != 0);
+		struct lb_address ipv4;
 
-			lb_address_set_ipv4(&ipv4, f->source_ipv4[j]);
-			f->reverse[j] = lb_index_hash_words(f->source_halves[0][j] & mask,
-							    (f->source_halves[1][j] & mask) |
-								    (ipv4.halves[1] & ~mask),
-							    f->ports[j]);
-		}
+		lb_address_set_ipv4(&ipv4, f->source_ipv4[i]);
+		f->reverse[i] = lb_index_hash_words(
+			f->source_halves[0][i] & mask,
+			(f->source_halves[1][i] & mask) | (ipv4.halves[1] & ~mask), f->ports[i]);
 	}
 }
 
-static __always_inline void requests_of(const __u64 *keys, struct walk_flows *f, size_t n,
+static __always_inline void requests_of(const __u64 *keys, struct walk_flows *f,
 					enum walk_families families, __u16 *ret_bad)
 {
+	spread_targets(f);
 	source_all(f, families, ret_bad);
-	hash_all(keys, f, n, families);
+	hash_all(keys, f, families);
 }
 
-static __always_inline bool flows_any(const __u64 *keys, struct walk_flows *f, size_t n,
+static __always_inline bool flows_any(const __u64 *keys, struct walk_flows *f,
 				      enum walk_families families, bool has_replies)
 {
 	union {
@@ -170,15 +166,13 @@ static __always_inline bool flows_any(const __u64 *keys, struct walk_flows *f, s
 
 	length_all(f, bad.rows);
 	if (has_replies)
-		reverse_all(f, n);
-	if (f->targets_n)
-		spread_targets(f, n);
+		reverse_all(f);
 	if (families == WALK_IPV4)
-		requests_of(keys, f, n, WALK_IPV4, bad.rows);
+		requests_of(keys, f, WALK_IPV4, bad.rows);
 	else if (families == WALK_IPV6)
-		requests_of(keys, f, n, WALK_IPV6, bad.rows);
+		requests_of(keys, f, WALK_IPV6, bad.rows);
 	else if (families == WALK_BOTH)
-		requests_of(keys, f, n, WALK_BOTH, bad.rows);
+		requests_of(keys, f, WALK_BOTH, bad.rows);
 	for (size_t i = 0; i < WALK_BURST_MAX / 4; i++)
 		any |= bad.words[i];
 	return any == 0;
@@ -190,30 +184,28 @@ static __always_inline bool flows_any(const __u64 *keys, struct walk_flows *f, s
 #else // gcc would take half of them
 #define AVX512 "avx512dq,avx512vl,avx512bw,prefer-vector-width=512"
 #endif
-__attribute__((target(AVX512))) static bool flows_avx512(const __u64 *keys, struct walk_flows *f,
-							 size_t n, enum walk_families families,
-							 bool has_replies)
+__attribute__((target(AVX512))) static bool
+flows_avx512(const __u64 *keys, struct walk_flows *f, enum walk_families families, bool has_replies)
 {
-	return flows_any(keys, f, n, families, has_replies);
+	return flows_any(keys, f, families, has_replies);
 }
 
-__attribute__((target("avx2"))) static bool flows_avx2(const __u64 *keys, struct walk_flows *f,
-						       size_t n, enum walk_families families,
-						       bool has_replies)
+__attribute__((target("avx2"))) static bool
+flows_avx2(const __u64 *keys, struct walk_flows *f, enum walk_families families, bool has_replies)
 {
-	return flows_any(keys, f, n, families, has_replies);
+	return flows_any(keys, f, families, has_replies);
 }
 #endif
 
-bool walk_flows(const __u64 *keys, struct walk_flows *flows, unsigned int n,
-		enum walk_families families, bool has_replies)
+bool walk_flows(const __u64 *keys, struct walk_flows *flows, enum walk_families families,
+		bool has_replies)
 {
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
 	    __builtin_cpu_supports("avx512bw"))
-		return flows_avx512(keys, flows, n, families, has_replies);
+		return flows_avx512(keys, flows, families, has_replies);
 	if (__builtin_cpu_supports("avx2"))
-		return flows_avx2(keys, flows, n, families, has_replies);
+		return flows_avx2(keys, flows, families, has_replies);
 #endif
-	return flows_any(keys, flows, n, families, has_replies);
+	return flows_any(keys, flows, families, has_replies);
 }

@@ -7,8 +7,6 @@
 
 #include "walk.h"
 
-#define WALK_FLOWS_STEP 32 // that go through it together; divides WALK_BURST_MAX
-
 // Where a packet of a burst has got to.
 enum lane_way {
 	WAY_WHOLE,   // nowhere: it takes the whole walk at the end. Few do
@@ -63,8 +61,8 @@ struct walk_flows {
 // Which families are among requests.
 enum walk_families { WALK_IPV4 = 1, WALK_IPV6 = 2, WALK_BOTH = 3 };
 
-// Fills in what comes of the first @n rows; hash and slot where there is a target, reverse where
-// there are replies. @keys: meta.flow_keys. Returns false where a plain one may not be sound, or a
+// Fills in what comes of all rows; hash and slot where there is a target, reverse where there are
+// replies. @keys: meta.flow_keys. Returns false where a plain one may not be sound, or a
 // request's source may be none that could be answered.
-bool walk_flows(const __u64 *keys, struct walk_flows *flows, unsigned int n,
-		enum walk_families families, bool has_replies);
+bool walk_flows(const __u64 *keys, struct walk_flows *flows, enum walk_families families,
+		bool has_replies);

@@ -129,7 +129,7 @@ static __always_inline void start_other(struct burst *b, size_t i, const struct 
 		if (lb_packet_like_is_equal(&known->like, &like))
 			set_last(last, &like, known->mark);
 	}
-	if (!last->mark || !lb_packet_like_is_equal(&last->like, &like)) {
+	if (!lb_packet_like_is_equal(&last->like, &like)) {
 		__u32 vip = lb_decide_whom(b->env, p, &d);
 
 		if (!d.service && !vip) {
@@ -249,6 +249,8 @@ static __always_inline size_t stage_start(struct burst *b, size_t n)
 	struct rte_mbuf *const *pkts = b->pkts;
 	size_t i = 0;
 
+	for (size_t j = 0; j < RTE_MIN(n, PREFETCH_AHEAD); j++)
+		rte_prefetch0(rte_pktmbuf_mtod(pkts[j], void *));
 	for (; i < n; i++) {
 		if (i + PREFETCH_AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(pkts[i + PREFETCH_AHEAD], void *));

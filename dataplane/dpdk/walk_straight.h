@@ -27,7 +27,7 @@ static __always_inline const struct lb_link *end_in_place(struct lb_env *env, co
 	return d->link;
 }
 
-// Behind an outer header. @d: its row is set, whose mode and family the compiler knows.
+// Behind an outer header. @grow: lb_decision_grow(), a constant. @d: its row is set.
 static __always_inline const struct lb_link *end_tunnel(struct lb_env *env, const struct burst *b,
 							struct rte_mbuf *m, size_t i, __u8 kind,
 							__u32 grow, struct lb_decision *d)

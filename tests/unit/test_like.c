@@ -8,22 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/native/platform_impl.h"
 
 #include "dataplane/core/like.h"
+#include "tests/packet/differential/random.h"
 
 #define ROUNDS 400000
 #define FRAME_MAX 128
 
-static uint64_t seed = 1;
+static struct random source = {1};
 
 static uint32_t next(uint32_t below)
 {
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33) % below;
+	return random_below(&source, below);
 }
 
 static void put16(uint8_t *at, uint32_t value)

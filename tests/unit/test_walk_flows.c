@@ -8,33 +8,32 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "dataplane/dpdk/walk_flows.c"
+#include "tests/packet/differential/random.h"
 
 #define ROUNDS 20000
 
-typedef bool flows_fn(const __u64 *keys, struct walk_flows *f, size_t n,
-		      enum walk_families families, bool has_replies);
+typedef bool flows_fn(const __u64 *keys, struct walk_flows *f, enum walk_families families,
+		      bool has_replies);
 
-static bool flows_plain(const __u64 *keys, struct walk_flows *f, size_t n,
-			enum walk_families families, bool has_replies)
+static bool flows_plain(const __u64 *keys, struct walk_flows *f, enum walk_families families,
+			bool has_replies)
 {
-	return flows_any(keys, f, n, families, has_replies);
+	return flows_any(keys, f, families, has_replies);
 }
 
-static uint64_t seed = 1;
+static struct random source = {1};
 
 static uint64_t next64(void)
 {
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return seed >> 32 | seed << 32;
+	return random_next(&source);
 }
 
 static uint32_t next(uint32_t below)
 {
-	return (uint32_t)(next64() >> 33) % below;
+	return random_below(&source, below);
 }
 
 static struct lb_address source_of(const struct walk_flows *f, size_t i)
@@ -154,7 +153,7 @@ static void test_kind(flows_fn *fn)
 		bool is_said;
 
 		make(&f, services, n, families, has_replies, is_sound);
-		is_said = fn(keys, &f, n, families, has_replies);
+		is_said = fn(keys, &f, families, has_replies);
 		assert_int_equal(is_said, is_all_sound(&f, n));
 		assert_true(is_said || !is_sound);
 		check(&f, keys, n);
@@ -193,9 +192,9 @@ static void test_others_are_not_asked(void **state)
 	f.marks[0] = LANE_MARK(LANE_PLAIN | WAY_WHOLE, 0);
 	f.marks[1] = LANE_MARK(WAY_CURRENT, 0);
 	f.marks[2] = LANE_MARK(WAY_DECIDED, 0);
-	assert_true(walk_flows(keys, &f, 3, (enum walk_families)0, false));
+	assert_true(walk_flows(keys, &f, (enum walk_families)0, false));
 	f.marks[0] = LANE_MARK(LANE_PLAIN | WAY_REPLY, 0);
-	assert_false(walk_flows(keys, &f, 3, (enum walk_families)0, false));
+	assert_false(walk_flows(keys, &f, (enum walk_families)0, false));
 }
 
 int main(void)
