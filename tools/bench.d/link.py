@@ -6,7 +6,10 @@ comes back: from lb-dpdk, which balances it, or from dpdk-testpmd, which swaps t
 does no more (`macswap`), or from nobody (`rxonly`: as much as lb-pktgen can send). All are started
 once, and stopped (SIGSTOP) but for the one whose turn it is. Each turn of a mode comes behind one of
 `macswap`, and is compared with that one: a machine may be half as fast a minute later. A figure is
-the median of its turns."""
+the median of its turns.
+
+What a tunnel adds to a frame the link has to carry too: `macswap` with frames as long, there and
+back, is a row beside the modes, and shows what that alone takes."""
 import json
 import os
 import shutil
@@ -23,6 +26,9 @@ FLOWS = 1 << 16
 SECONDS = 2
 PORT, NAT_PORT = 80, 8080
 BASELINE = "macswap"
+GUE_SIZE = 92  # bytes of a frame of 64 behind its outer IPv4, UDP header
+LONG = f"macswap, {GUE_SIZE} B"
+COMPARED = [*world.MODES, LONG]
 
 
 def why_not():
@@ -141,34 +147,36 @@ class Bench:
         for mode in (BASELINE, "rxonly"):
             self.peers[mode] = start_testpmd(mode)
             self.peers[mode].stop()
+        self.peers[LONG] = self.peers[BASELINE]
 
     def turn(self, row):
         """Packets a second that came back, in millions."""
         peer = self.peers[row]
         mode = row if row in world.MODES else world.MODES[0]
+        size = ["--size", str(GUE_SIZE)] if row == LONG else []
         peer.go_on()
-        sent = send(peer, mode, "--flows", str(FLOWS), "--seconds", str(SECONDS))
+        sent = send(peer, mode, "--flows", str(FLOWS), "--seconds", str(SECONDS), *size)
         peer.stop()
         return sent["sent_mpps" if row == "rxonly" else "received_mpps"]
 
     def round(self, taken):
-        """A turn of each row into @taken: a mode's with the baseline's in front of it."""
+        """A turn of each row into @taken: one that is compared has the baseline's in front."""
         taken["rxonly"].append(self.turn("rxonly"))
-        for mode in world.MODES:
+        for row in COMPARED:
             taken[BASELINE].append(self.turn(BASELINE))
-            taken[mode].append(self.turn(mode))
+            taken[row].append(self.turn(row))
 
     def measure(self, rounds):
-        taken = {row: [] for row in ["rxonly", BASELINE, *world.MODES]}
+        taken = {row: [] for row in ["rxonly", BASELINE, *COMPARED]}
         for i in range(rounds):
             print(f"link: round {i + 1} of {rounds}", file=sys.stderr, flush=True)
             self.round(taken)
         rows = {row: {"mpps": statistics.median(turns), "turns": turns}
                 for row, turns in taken.items()}
-        for i, mode in enumerate(world.MODES):
-            before = taken[BASELINE][i::len(world.MODES)]
-            ratios = [own / base for own, base in zip(taken[mode], before)]
-            rows[mode].update(ratio=statistics.median(ratios), ratios=ratios)
+        for i, row in enumerate(COMPARED):
+            before = taken[BASELINE][i::len(COMPARED)]
+            ratios = [own / base for own, base in zip(taken[row], before)]
+            rows[row].update(ratio=statistics.median(ratios), ratios=ratios)
         return rows
 
 
@@ -180,7 +188,7 @@ def show(rows):
         if "ratio" in figures:
             least, most = min(figures["ratios"]), max(figures["ratios"])
             text = f"{figures['ratio']:8.2f}   ({least:.2f} to {most:.2f})"
-        print(f"{row:12}{figures['mpps']:8.2f}{text}")
+        print(f"{row:14}{figures['mpps']:8.2f}{text}")
 
 
 def run(turns):
