@@ -106,9 +106,10 @@ static void read_slot(const struct walk *w, uint32_t now_s, struct explanation *
 	if (!d->hash || d->is_reply || !d->service || w->p.fragment == LB_FRAGMENT_LATER)
 		return;
 	ret->has_slot = true;
-	ret->slot = d->slot - s->ring_offset;
+	ret->slot = lb_slot_of(d->service_word, d->hash) - s->ring_offset;
 	ret->is_lookup = d->slot_word & LB_SLOT_LOOKUP;
-	ret->is_looked_up = lb_select_is_tracked(s->tracking, d->slot_word);
+	ret->is_looked_up =
+		lb_select_is_tracked(LB_SERVICE_TRACKING(d->service_word), d->slot_word);
 	ret->current = LB_SLOT_CURRENT(d->slot_word);
 	ret->settled = LB_SLOT_SETTLED(d->slot_word);
 	if (!d->entry)
@@ -138,8 +139,8 @@ static void set_headers(const uint8_t *l3, const struct lb_packet *p, struct exp
 {
 	ret->source = p->source;
 	ret->destination = p->destination;
-	ret->source_port = ntohs(p->source_port);
-	ret->destination_port = ntohs(p->destination_port);
+	ret->source_port = ntohs(lb_packet_source_port(p));
+	ret->destination_port = ntohs(lb_packet_destination_port(p));
 	ret->len = p->ip_len;
 	ret->ttl = l3[p->family == 4 ? 8 : 7];
 }

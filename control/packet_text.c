@@ -201,8 +201,9 @@ static void add_ip(struct text *t, const uint8_t *start, const struct lb_packet 
 	const bool is_icmp = p->protocol == (p->family == 4 ? LB_IP_ICMP : LB_IP_ICMPV6);
 	char number[16];
 
-	add_flow(t, protocol_name(p, number, sizeof(number)), &p->source, ntohs(p->source_port),
-		 &p->destination, ntohs(p->destination_port));
+	add_flow(t, protocol_name(p, number, sizeof(number)), &p->source,
+		 ntohs(lb_packet_source_port(p)), &p->destination,
+		 ntohs(lb_packet_destination_port(p)));
 	add_tcp_flags(t, p->tcp_flags);
 	if (is_icmp && p->defect == LB_REASON_NONE && p->fragment != LB_FRAGMENT_LATER)
 		add_icmp(t, p, start + p->l4_at);

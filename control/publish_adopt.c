@@ -67,7 +67,7 @@ static void adopt_services(struct publisher *p)
 	// Named, but killed before it said that it is live.
 	for (uint32_t n = 0; n < (x->mask + 1) * LB_INDEX_ENTRIES; n++) {
 		const struct lb_index_entry *e = index_entry(x, n);
-		uint32_t row = is_vip(e) ? 0 : e->value;
+		uint32_t row = is_vip(e) ? 0 : LB_SERVICE_ROW(e->value);
 
 		if (!row || row >= p->t->meta->service_n || p->services[row].is_in_use ||
 		    p->t->services[row].state != LB_ROW_FREE)
@@ -104,14 +104,17 @@ static void adopt_vips(struct publisher *p)
 
 	for (uint32_t n = 0; n < (x->mask + 1) * LB_INDEX_ENTRIES; n++) {
 		const struct lb_index_entry *e = index_entry(x, n);
+		uint32_t row = LB_SERVICE_ROW(e->value);
 
 		if (is_vip(e) || !e->value)
 			continue;
-		if (e->value >= p->t->meta->service_n || !p->services[e->value].is_in_use)
+		if (row >= p->t->meta->service_n || !p->services[row].is_in_use)
 			index_clear(p, x, n);
 		else
-			vip_count(p, e->value, &e->address);
+			vip_count(p, row, &e->address);
 	}
+	for (uint32_t row = 1; row < p->t->meta->service_n; row++)
+		service_publish(p, row, p->t->services[row].tracking);
 	for (uint32_t n = 0; n < (x->mask + 1) * LB_INDEX_ENTRIES; n++)
 		if (is_vip(index_entry(x, n)) && index_entry(x, n)->value)
 			vip_publish(p, n);
@@ -128,6 +131,7 @@ static void adopt_member(struct publisher *p, uint32_t row)
 	p->leaving_n++; // until the model says that it is wanted
 	own->deadline_s = p->now_s + PUBLISH_LEAVE_DEFAULT_S;
 	hop_recall(p, row);
+	link_leave(p, row); // if it is not its hop's
 	backend_link(p, row);
 }
 

@@ -6,6 +6,10 @@
 // nobody names is retired, and is used again for the same content at any time, or for
 // another after the grace period.
 //
+// A backend's row has a copy of its hop's link, which packets read while `link_hop` says
+// that it is the one of `hop`. A copy that was left stays as it is, and its hop's row with
+// it, until the grace period has passed; until it is renewed packets read the hop's row.
+//
 // Routes are a round of sets: the next one is written, then meta.route_set is switched.
 // Where it was left within the grace period it may still be read, so a new list waits
 // here for the next sweep; netlink's pace leaves that to dataplanes that stand still.
@@ -153,6 +157,45 @@ static void set_told(struct publisher *p, uint32_t row, const struct publisher_h
 		p->backends[row].told_hop = *hop;
 }
 
+// @row's copy, which no packet reads.
+static void link_write(struct publisher *p, uint32_t row, uint32_t hop)
+{
+	struct lb_backend *b = &p->t->backends[row];
+
+	publish_store_bytes(p, &b->link, &p->t->hops[hop].link, sizeof(b->link));
+	publish_store_32(p, &b->link_hop, hop);
+}
+
+void links_renew_left(struct publisher *p)
+{
+	if (!p->has_left_links)
+		return;
+	p->has_left_links = false;
+	for (uint32_t row = 1; row < p->t->meta->backend_n; row++) {
+		struct lb_backend *b = &p->t->backends[row];
+		uint32_t old = b->link_hop;
+
+		if (!backend_is_live(p, row) || old == b->hop)
+			continue;
+		if (!publish_is_past_grace(p, p->backends[row].link_left_s)) {
+			p->has_left_links = true;
+			continue;
+		}
+		publish_store_32(p, &b->link_hop, 0);
+		hop_put(p, old);
+		if (!b->hop)
+			continue;
+		link_write(p, row, b->hop);
+		hop_ref(p, b->hop);
+	}
+}
+
+void link_leave(struct publisher *p, uint32_t row)
+{
+	p->backends[row].link_left_s = p->now_s;
+	p->has_left_links = true;
+}
+
 void hop_inherit(struct publisher *p, uint32_t row)
 {
 	struct lb_backend *b = &p->t->backends[row];
@@ -166,9 +209,11 @@ void hop_inherit(struct publisher *p, uint32_t row)
 		return;
 	set_told(p, row, &p->backends[other].told_hop);
 	hop = get_usable(p, row);
+	if (!hop)
+		return;
+	link_write(p, row, hop);
 	publish_store_32(p, &b->hop, hop);
-	if (hop)
-		p->hops[hop].refs--; // backend_link() counts it
+	p->hops[hop].refs--; // backend_link() counts it
 }
 
 void hop_recall(struct publisher *p, uint32_t row)
@@ -195,7 +240,13 @@ void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 
 		set_told(p, row, hop);
 		new = get_usable(p, row);
+		if (new && !b->link_hop) { // which no packet has read since the grace period
+			link_write(p, row, new);
+			hop_ref(p, new);
+		}
 		publish_store_32(p, &b->hop, new);
+		if (new != old && old == b->link_hop)
+			link_leave(p, row);
 		hop_put(p, old);
 		ring_touch(p, b->service);
 	}

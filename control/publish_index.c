@@ -91,7 +91,7 @@ int64_t index_lookup(const struct pub_index *x, const struct lb_address *address
 	return without_value;
 }
 
-uint32_t index_value(const struct pub_index *x, const struct lb_address *address, uint8_t protocol,
+uint64_t index_value(const struct pub_index *x, const struct lb_address *address, uint8_t protocol,
 		     uint16_t port_be)
 {
 	int64_t n = index_lookup(x, address, protocol, port_be);
@@ -137,7 +137,7 @@ static void filter_add(struct publisher *p, const struct lb_address *address)
 }
 
 int64_t index_set(struct publisher *p, struct pub_index *x, const struct lb_address *address,
-		  uint8_t protocol, uint16_t port_be, uint32_t value)
+		  uint8_t protocol, uint16_t port_be, uint64_t value)
 {
 	uint32_t home = home_line(x, address, protocol, port_be);
 	int64_t n = index_lookup(x, address, protocol, port_be);
@@ -158,7 +158,7 @@ int64_t index_set(struct publisher *p, struct pub_index *x, const struct lb_addr
 	x->entries[n].is_tombstone = false;
 	if (x == &p->service_index)
 		filter_add(p, address);
-	publish_store_32(p, &e->value, value);
+	publish_store_64(p, &e->value, value);
 	return n;
 }
 
@@ -180,7 +180,7 @@ void index_clear(struct publisher *p, struct pub_index *x, uint32_t entry)
 {
 	struct lb_index_entry *e = index_entry(x, entry);
 
-	publish_store_32(p, &e->value, 0);
+	publish_store_64(p, &e->value, 0);
 	x->entries[entry] = (struct pub_index_entry){.is_tombstone = true, .freed_s = p->now_s};
 	for (uint32_t line = home_of(x, e); line != entry / LB_INDEX_ENTRIES;
 	     line = (line + 1) & x->mask)
@@ -201,7 +201,7 @@ void vip_publish(struct publisher *p, uint32_t entry)
 	struct pub_index_entry *own = &p->service_index.entries[entry];
 
 	if (own->refs)
-		publish_store_32(p, &index_entry(&p->service_index, entry)->value, vip_value(own));
+		publish_store_64(p, &index_entry(&p->service_index, entry)->value, vip_value(own));
 	else
 		index_clear(p, &p->service_index, entry);
 }
@@ -231,13 +231,36 @@ static bool has_vip(const struct pub_service *s, const struct lb_address *vip)
 	return false;
 }
 
+static uint64_t service_word(const struct publisher *p, uint32_t row, uint8_t tracking)
+{
+	const struct lb_service *s = &p->t->services[row];
+
+	return LB_SERVICE_WORD(row, tracking, s->ring_offset, s->ring_len);
+}
+
+void service_publish(struct publisher *p, uint32_t row, uint8_t tracking)
+{
+	const struct lb_service *s = &p->t->services[row];
+	struct pub_index *x = &p->service_index;
+
+	for (size_t i = 0; i < p->services[row].vips_n; i++) {
+		int64_t n = index_lookup(x, &p->services[row].vips[i], s->protocol, s->port);
+
+		// Another service may have taken the VIP over by now.
+		if (n >= 0 && LB_SERVICE_ROW(index_entry(x, (uint32_t)n)->value) == row)
+			publish_store_64(p, &index_entry(x, (uint32_t)n)->value,
+					 service_word(p, row, tracking));
+	}
+}
+
 bool service_add_vip(struct publisher *p, uint32_t row, const struct lb_address *vip)
 {
 	const struct lb_service *s = &p->t->services[row];
 	int64_t n;
 
 	// Before the VIP's own entry, which may send every port's packets here.
-	if (index_set(p, &p->service_index, vip, s->protocol, s->port, row) < 0)
+	if (index_set(p, &p->service_index, vip, s->protocol, s->port,
+		      service_word(p, row, s->tracking)) < 0)
 		return false;
 	if (has_vip(&p->services[row], vip))
 		return true;
@@ -257,7 +280,7 @@ void service_del_vip(struct publisher *p, uint32_t row, const struct lb_address 
 	int64_t n = index_lookup(x, &address, s->protocol, s->port);
 
 	// Another service may have taken the VIP over by now.
-	if (n >= 0 && index_entry(x, (uint32_t)n)->value == row)
+	if (n >= 0 && LB_SERVICE_ROW(index_entry(x, (uint32_t)n)->value) == row)
 		index_clear(p, x, (uint32_t)n);
 	for (size_t i = 0; i < own->vips_n; i++)
 		if (address_is_equal(&own->vips[i], &address))
@@ -300,7 +323,8 @@ static void set_waits(struct publisher *p, uint32_t row, bool waits)
 int reverse_claim(struct publisher *p, uint32_t row)
 {
 	const struct lb_backend *b = &p->t->backends[row];
-	uint32_t owner = index_value(&p->reverse_index, &b->address, b->protocol, b->port);
+	uint32_t owner =
+		(uint32_t)index_value(&p->reverse_index, &b->address, b->protocol, b->port);
 
 	// A backend that moved here from another service and is leaving there still answers
 	// that one's connections. One of a service that is to go at once does not matter.

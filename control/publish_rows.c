@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "dataplane/core/checksum.h"
+#include "dataplane/core/packet.h"
 
 static void tell(struct publisher *p)
 {
@@ -299,6 +300,7 @@ uint32_t backend_add(struct publisher *p, uint32_t service, const struct model_s
 
 	if (!row)
 		return 0;
+	bytes.grow = (uint8_t)lb_mode_grow(bytes.mode, bytes.family);
 	if (m->mode == LB_MODE_NAT) {
 		bytes.vip = *service_vip(m, s->family);
 		bytes.vip_port = htons(m->port);
@@ -333,6 +335,7 @@ void backend_link(struct publisher *p, uint32_t row)
 	map_add(&p->backend_map, backend_hash(b->service, &b->address, ntohs(b->port)), row);
 	address_link(p, row);
 	hop_ref(p, b->hop);
+	hop_ref(p, b->link_hop);
 }
 
 void backend_set_flags(struct publisher *p, uint32_t row)
@@ -340,7 +343,7 @@ void backend_set_flags(struct publisher *p, uint32_t row)
 	struct lb_backend *b = &p->t->backends[row];
 	const struct pub_service *s = &p->services[b->service];
 	const struct pub_backend *own = &p->backends[row];
-	uint32_t flags = 0;
+	uint8_t flags = 0;
 
 	if (!backend_is_live(p, row))
 		return;
@@ -354,7 +357,7 @@ void backend_set_flags(struct publisher *p, uint32_t row)
 	// moment before; when it is sent again, its entry is decided anew. Coming back, a slot
 	// must not name a backend as current whose entries read as misses: the packet after the
 	// SYN would not find the SYN's entry.
-	publish_store_32(p, &b->flags, flags);
+	publish_store_8(p, &b->flags, flags);
 	ring_set_dirty(p, b->service);
 }
 
@@ -374,7 +377,7 @@ void backend_retire(struct publisher *p, uint32_t row)
 		p->leaving_n--;
 	p->backends[row].is_wanted = false;
 	// Its entries read as misses, then no slot names it, then it drops.
-	publish_store_32(p, &b->flags, LB_BACKEND_DOWN | LB_BACKEND_RESET);
+	publish_store_8(p, &b->flags, LB_BACKEND_DOWN | LB_BACKEND_RESET);
 	if (p->backends[row].current_n || p->backends[row].settled_n)
 		ring_update(p, b->service);
 	map_del(&p->backend_map, backend_hash(b->service, &b->address, ntohs(b->port)), row);
@@ -383,6 +386,7 @@ void backend_retire(struct publisher *p, uint32_t row)
 	publish_store_32(p, &b->state, LB_ROW_RETIRED);
 	p->retired_backends_n++;
 	hop_put(p, b->hop);
+	hop_put(p, b->link_hop);
 	reverse_release(p, row);
 }
 

@@ -60,20 +60,21 @@ struct pub_backend {
 	bool has_told_hop;
 	bool waits; // nat: for the replies of its address and port
 	struct publisher_hop
-		told_hop;    // what netlink says of its address, usable in its mode or not
-	uint32_t deadline_s; // leaving
-	uint32_t current_n;  // slots whose current it is
-	uint32_t settled_n;  // slots whose settled it is
-	uint32_t moving_n;   // of these, slots with another current
-	uint32_t unnamed_s;  // since when no slot names it
-	uint32_t tracked;    // unexpired entries in the last whole round
+		told_hop;     // what netlink says of its address, usable in its mode or not
+	uint32_t link_left_s; // when packets were sent on from its copy of a hop's link
+	uint32_t deadline_s;  // leaving
+	uint32_t current_n;   // slots whose current it is
+	uint32_t settled_n;   // slots whose settled it is
+	uint32_t moving_n;    // of these, slots with another current
+	uint32_t unnamed_s;   // since when no slot names it
+	uint32_t tracked;     // unexpired entries in the last whole round
 	uint32_t tracked_so_far;
 	uint32_t untracked_s; // the latest time of its slots with `lookup`, last whole round
 	uint32_t untracked_so_far;
 };
 
 struct pub_hop {
-	uint32_t refs; // backends, and routes of the set in use
+	uint32_t refs; // backends' hops and copies of links, and routes of the set in use
 	uint32_t retired_s;
 	bool is_retired;
 };
@@ -109,6 +110,7 @@ struct publisher {
 	uint32_t now_s;	  // as last told
 	uint32_t quiet_s; // publisher_set_quiet()
 	bool has_quiet;
+	bool has_left_links; // maybe
 	struct pub_service *services;
 	struct pub_backend *backends;
 	struct pub_hop *hops;
@@ -226,15 +228,17 @@ int64_t index_place(const struct publisher *p, const struct pub_index *x,
 struct lb_index_entry *index_entry(const struct pub_index *x, uint32_t entry);
 // Adds or switches. Returns the entry's number; -1: no room.
 int64_t index_set(struct publisher *p, struct pub_index *x, const struct lb_address *address,
-		  uint8_t protocol, uint16_t port_be, uint32_t value);
+		  uint8_t protocol, uint16_t port_be, uint64_t value);
 void index_clear(struct publisher *p, struct pub_index *x, uint32_t entry);
-uint32_t index_value(const struct pub_index *x, const struct lb_address *address, uint8_t protocol,
+uint64_t index_value(const struct pub_index *x, const struct lb_address *address, uint8_t protocol,
 		     uint16_t port_be);
 
 // Counts a VIP that an index entry names the row for. Number of the VIP's own entry; -1: no room.
 int64_t vip_count(struct publisher *p, uint32_t row, const struct lb_address *vip);
 // False: no room.
 bool service_add_vip(struct publisher *p, uint32_t row, const struct lb_address *vip);
+// Makes what the index says of the row what the row says, but for its tracking.
+void service_publish(struct publisher *p, uint32_t row, uint8_t tracking);
 void service_del_vip(struct publisher *p, uint32_t row, const struct lb_address *vip);
 // Recomputes what a VIP's own entry says.
 void vip_publish(struct publisher *p, uint32_t entry);
@@ -256,6 +260,10 @@ uint64_t hop_hash(const struct lb_hop *h);
 void hop_adopt(struct publisher *p, uint32_t row);
 void hops_retire_unnamed(struct publisher *p);
 void hops_free_retired(struct publisher *p);
+// The row's copy of a link is not its hop's any more.
+void link_leave(struct publisher *p, uint32_t row);
+// Renews such copies, once the grace period has passed.
+void links_renew_left(struct publisher *p);
 // Gives a new row the hop of its address, as the other rows were told. Netlink says it once.
 void hop_inherit(struct publisher *p, uint32_t row);
 // The same for a row that is found: from what its hop says.

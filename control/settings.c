@@ -16,6 +16,7 @@
 #define FILE_MAX_BYTES (1u << 20)
 #define CONNECTIONS_MAX (1u << 28) // 4 GiB of table
 #define SERVICES_MAX 65536
+_Static_assert(SERVICES_MAX * 2 <= LB_SERVICE_MAX, "a service has two rows");
 #define PATH_MAX_BYTES 80 // lbd.sock in it must fit sockaddr_un
 
 #define AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)NULL)->member)

@@ -40,6 +40,15 @@
 
 // ---- tracking ----
 
+// The row says that a service tracks only while all packets for it do so.
+static void store_tracking(struct publisher *p, uint32_t row, uint8_t tracking)
+{
+	if (tracking != LB_TRACK_NONE)
+		service_publish(p, row, tracking);
+	publish_store_8(p, &p->t->services[row].tracking, tracking);
+	service_publish(p, row, tracking);
+}
+
 // A service that tracked nothing for a while has entries whose flows may have other connections by
 // now. So it begins to track when a whole round has cleared them; until then it goes on without.
 void service_set_tracking(struct publisher *p, uint32_t row, uint8_t tracking)
@@ -59,7 +68,7 @@ void service_set_tracking(struct publisher *p, uint32_t row, uint8_t tracking)
 		p->sweep.purges_n--;
 	}
 	if (!must_wait && s->tracking != tracking) {
-		publish_store_8(p, &s->tracking, tracking);
+		store_tracking(p, row, tracking);
 		ring_set_dirty(p, row);
 	}
 }
@@ -70,7 +79,7 @@ static void finish_purge(struct publisher *p, uint32_t row)
 
 	own->purges = own->purges_in_round = false;
 	p->sweep.purges_n--;
-	publish_store_8(p, &p->t->services[row].tracking, own->want_tracking);
+	store_tracking(p, row, own->want_tracking);
 }
 
 // ---- slots ----
@@ -240,6 +249,7 @@ static void end_connections(struct publisher *p)
 			backend_free(p, row);
 	}
 	free_services(p);
+	links_renew_left(p);
 	hops_free_retired(p);
 }
 

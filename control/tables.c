@@ -41,7 +41,7 @@ void tables_size(const struct settings *s, const uint64_t hash_key[2], uint32_t 
 		(s->limits.slots + LB_SLOTS_PER_LINE - 1) / LB_SLOTS_PER_LINE * LB_SLOTS_PER_LINE;
 	// Each backend may have a next hop of its own, and all may change at once while the old
 	// rows wait for their grace period; so may the hops of all sets of routes.
-	m.hop_n = m.backend_n * 2 + LB_ROUTE_SETS * LB_ROUTE_MAX * 2;
+	m.hop_n = m.backend_n * 3 + LB_ROUTE_SETS * LB_ROUTE_MAX * 2;
 	m.cpu_n = cpus_n;
 	// Two entries a line. A service has an entry a VIP, and a VIP one for itself: room for four
 	// VIPs a service at a quarter full, so that probes stay short.

@@ -48,18 +48,32 @@ static __always_inline struct lb_xdp_aside *lb_xdp_aside(void)
 	return bpf_map_lookup_elem(&aside, &zero);
 }
 
-static __always_inline void lb_xdp_count(struct xdp_md *ctx, const struct lb_packet *p,
-					 const struct lb_decision *d, int is_traced)
+// Where the program runs. Asked at its start: each answer takes some loads, one after the other,
+// for which nothing has to wait there.
+struct lb_xdp_here {
+	__u32 cpu;
+	__u32 ifindex; // of the interface by which the packet came
+};
+
+static __always_inline struct lb_xdp_here lb_xdp_here(struct xdp_md *ctx)
 {
-	lb_count(ctx, p, d);
+	return (struct lb_xdp_here){.cpu = lb_cpu(ctx), .ifindex = ctx->ingress_ifindex};
+}
+
+static __always_inline void lb_xdp_count(struct xdp_md *ctx, const struct lb_xdp_here *here,
+					 const struct lb_packet *p, const struct lb_decision *d,
+					 int is_traced)
+{
+	lb_count_on(ctx, here->cpu, p, d);
 	if (is_traced)
 		lb_xdp_trace_decision(d);
 }
 
-static __always_inline int lb_xdp_end(struct xdp_md *ctx, const struct lb_packet *p,
-				      const struct lb_decision *d, int is_traced)
+static __always_inline int lb_xdp_end(struct xdp_md *ctx, const struct lb_xdp_here *here,
+				      const struct lb_packet *p, const struct lb_decision *d,
+				      int is_traced)
 {
-	lb_xdp_count(ctx, p, d, is_traced);
+	lb_xdp_count(ctx, here, p, d, is_traced);
 	return d->verdict == LB_PASS ? XDP_PASS : XDP_DROP;
 }
 
@@ -129,90 +143,158 @@ __noinline int lb_xdp_write_answer(struct xdp_md *ctx)
 	return lb_answer_write(LB_START(ctx), LB_END(ctx), &a->answer);
 }
 
-static __always_inline int lb_xdp_answer(struct xdp_md *ctx, const struct lb_packet *p,
-					 struct lb_decision *d, __u32 mtu, int is_traced)
+static __always_inline int lb_xdp_answer(struct xdp_md *ctx, const struct lb_xdp_here *here,
+					 const struct lb_packet *p, struct lb_decision *d,
+					 __u32 mtu, int is_traced)
 {
 	if (!lb_xdp_find_answer(ctx, d->reason, mtu, d->is_reply ? d->backend : 0) ||
 	    !lb_xdp_write_answer(ctx)) {
 		lb_decide_end(d, LB_REASON_HEADROOM);
-		return lb_xdp_end(ctx, p, d, is_traced);
+		return lb_xdp_end(ctx, here, p, d, is_traced);
 	}
-	lb_xdp_count(ctx, p, d, is_traced);
+	lb_xdp_count(ctx, here, p, d, is_traced);
 	return XDP_TX;
 }
 
 // ---- plain packets ----
 
-static __always_inline int lb_xdp_out(struct xdp_md *ctx, const struct lb_decision *d,
+static __always_inline int lb_xdp_out(const struct lb_xdp_here *here, const struct lb_decision *d,
 				      int is_written, int is_traced)
 {
 	if (!is_written)
 		return XDP_DROP;
-	if (d->link->ifindex == ctx->ingress_ifindex)
+	if (d->link->ifindex == here->ifindex)
 		return XDP_TX;
 	if (is_traced)
 		lb_xdp_trace_redirect(d->link->ifindex);
 	return bpf_redirect(d->link->ifindex, 0);
 }
 
-// Sends on. @is_plain: a constant. (The question is asked once whether there is an outer header:
-// the verifier of Linux 6.1 takes the answers of two questions for independent ones.)
-static __always_inline int lb_xdp_transmit(struct xdp_md *ctx, const struct lb_packet *p,
-					   struct lb_decision *d, int is_plain, int is_traced)
+// Sends on behind an outer header. @grow, @is_plain: constants.
+static __always_inline int lb_xdp_tunnel(struct xdp_md *ctx, const struct lb_xdp_here *here,
+					 const struct lb_packet *p, struct lb_decision *d,
+					 __u32 grow, int is_plain, int is_traced)
 {
-	const __u32 grow = lb_decision_grow(d);
 	int is_written;
 
-	if (!grow) {
-		lb_xdp_count(ctx, p, d, is_traced);
-		is_written = is_plain ? lb_apply_in_place_plain(p, d) : lb_apply_in_place(p, d);
-		return lb_xdp_out(ctx, d, is_written, is_traced);
-	}
 	if (bpf_xdp_adjust_head(ctx, -(int)grow)) {
 		lb_decide_end(d, LB_REASON_HEADROOM);
-		return lb_xdp_end(ctx, p, d, is_traced);
+		return lb_xdp_end(ctx, here, p, d, is_traced);
 	}
-	lb_xdp_count(ctx, p, d, is_traced);
+	lb_xdp_count(ctx, here, p, d, is_traced);
 	is_written = lb_apply_tunnel(ctx, LB_START(ctx), LB_END(ctx), grow,
 				     is_plain ? LB_ETH_LEN : p->l3_at, p, d);
-	return lb_xdp_out(ctx, d, is_written, is_traced);
+	return lb_xdp_out(here, d, is_written, is_traced);
 }
 
-// A plain packet of @family, a constant; LB_XDP_NOT_PLAIN: it is none, and nothing was done. In
-// line on for each kind of end, so that each has its own straight way: where they meet, the values
-// of all of them go over the stack.
-static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, int is_traced)
+// Sends on. @is_plain: a constant. Each outer header has its own straight way.
+static __always_inline int lb_xdp_transmit(struct xdp_md *ctx, const struct lb_xdp_here *here,
+					   const struct lb_packet *p, struct lb_decision *d,
+					   int is_plain, int is_traced)
+{
+	int is_written;
+
+	switch (lb_decision_grow(d)) {
+	case 0:
+		lb_xdp_count(ctx, here, p, d, is_traced);
+		is_written = is_plain ? lb_apply_in_place_plain(p, d) : lb_apply_in_place(p, d);
+		return lb_xdp_out(here, d, is_written, is_traced);
+	case LB_IPV4_LEN:
+		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV4_LEN, is_plain, is_traced);
+	case LB_IPV4_LEN + LB_UDP_LEN:
+		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV4_LEN + LB_UDP_LEN, is_plain,
+				     is_traced);
+	case LB_IPV6_LEN:
+		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV6_LEN, is_plain, is_traced);
+	default:
+		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV6_LEN + LB_UDP_LEN, is_plain,
+				     is_traced);
+	}
+}
+
+// The walk of what may be a plain packet (lb_decide_sound(), step by step). What it asks of the
+// tables takes long to answer, so that is asked first, while it is found out whether the packet is
+// plain: nothing is written before. @family, @protocol: constants. Returns 0 where it is not plain.
+static __always_inline int lb_xdp_decide(struct xdp_md *ctx, __u8 *start, __u8 *end, int family,
+					 __u8 protocol, struct lb_packet *p, struct lb_decision *d)
+{
+	__u32 len, vip, row;
+
+	if (!lb_packet_plain_is_there(start, end, family, protocol))
+		return 0;
+	len = (__u32)(end - start);
+	lb_packet_parse_plain_again(start, end, len, family, protocol, p);
+	vip = lb_decide_whom(ctx, p, d);
+	if (d->service) {
+		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
+			return 0;
+		lb_decide_service(ctx, p, d);
+	} else if (vip) {
+		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
+			return 0;
+		lb_decide_end(d, lb_decide_no_service(ctx, p, vip));
+	} else {
+		row = lb_service_lookup_reverse(ctx, &p->source, protocol,
+						lb_packet_source_port(p));
+		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
+			return 0;
+		lb_decide_reply_of(ctx, p, row, LB_REASON_REPLY, d);
+	}
+	return 1;
+}
+
+// A plain packet of @family and @protocol, constants; LB_XDP_NOT_PLAIN: it is none, and nothing was
+// done. In line on for each kind of end, so that each has its own straight way: where they meet,
+// the values of all of them go over the stack.
+static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, __u8 protocol,
+					int is_traced)
 {
 	__u8 *start = LB_START(ctx), *end = LB_END(ctx);
+	const struct lb_xdp_here here = lb_xdp_here(ctx);
 	struct lb_decision decision = {};
 	struct lb_packet packet;
 
-	if (!lb_packet_parse_plain(start, end, (__u32)(end - start), family, &packet))
+	if (!lb_xdp_decide(ctx, start, end, family, protocol, &packet, &decision))
 		return LB_XDP_NOT_PLAIN;
 	if (is_traced)
 		lb_xdp_trace_packet(&packet);
-	lb_decide_sound(ctx, &packet, &decision);
 	if (decision.verdict == LB_ANSWER)
-		return lb_xdp_answer(ctx, &packet, &decision, lb_answer_mtu(&packet, &decision),
-				     is_traced);
+		return lb_xdp_answer(ctx, &here, &packet, &decision,
+				     lb_answer_mtu(&packet, &decision), is_traced);
 	if (decision.verdict != LB_TRANSMIT)
-		return lb_xdp_end(ctx, &packet, &decision, is_traced);
+		return lb_xdp_end(ctx, &here, &packet, &decision, is_traced);
 	if (decision.reason == LB_REASON_CURRENT)
-		return lb_xdp_transmit(ctx, &packet, &decision, 1, is_traced);
+		return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
 	if (decision.reason == LB_REASON_REPLY)
-		return lb_xdp_transmit(ctx, &packet, &decision, 1, is_traced);
-	return lb_xdp_transmit(ctx, &packet, &decision, 1, is_traced);
+		return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
+	return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
+}
+
+// Each kind of plain packet has its own straight way: what is known of it need not be kept.
+static __always_inline int lb_xdp_plain_of(struct xdp_md *ctx, int family, int is_traced)
+{
+	if (LB_IS_BEYOND(LB_START(ctx), LB_PLAIN_LEAST,
+			 LB_END(ctx))) // a function verified alone asks
+		return LB_XDP_NOT_PLAIN;
+	switch (lb_packet_plain_protocol(LB_START(ctx), family)) {
+	case LB_IP_TCP:
+		return lb_xdp_plain(ctx, family, LB_IP_TCP, is_traced);
+	case LB_IP_UDP:
+		return lb_xdp_plain(ctx, family, LB_IP_UDP, is_traced);
+	default:
+		return LB_XDP_NOT_PLAIN;
+	}
 }
 
 // Out of line, for the verifier: here nobody counts nanoseconds.
 __noinline int lb_xdp_ipv4_traced(struct xdp_md *ctx)
 {
-	return lb_xdp_plain(ctx, 4, 1);
+	return lb_xdp_plain_of(ctx, 4, 1);
 }
 
 __noinline int lb_xdp_ipv6_traced(struct xdp_md *ctx)
 {
-	return lb_xdp_plain(ctx, 6, 1);
+	return lb_xdp_plain_of(ctx, 6, 1);
 }
 
 // ---- the rest ----
@@ -291,6 +373,7 @@ __noinline int lb_xdp_way_ipv6(struct xdp_md *ctx)
 static __always_inline int lb_xdp_send_of(struct xdp_md *ctx, struct lb_xdp_aside *a, int family,
 					  int is_traced)
 {
+	const struct lb_xdp_here here = lb_xdp_here(ctx);
 	struct lb_packet packet = a->packet;
 	struct lb_decision decision = a->decision;
 
@@ -298,7 +381,7 @@ static __always_inline int lb_xdp_send_of(struct xdp_md *ctx, struct lb_xdp_asid
 	decision.link = &a->link;
 	if (!decision.row || !lb_parse_locate(LB_START(ctx), LB_END(ctx), family, &packet))
 		return XDP_DROP;
-	return lb_xdp_transmit(ctx, &packet, &decision, 0, is_traced);
+	return lb_xdp_transmit(ctx, &here, &packet, &decision, 0, is_traced);
 }
 
 static __always_inline int lb_xdp_send_aside(struct xdp_md *ctx, int is_traced)
@@ -324,6 +407,7 @@ __noinline int lb_xdp_send_traced(struct xdp_md *ctx)
 
 static __always_inline int lb_xdp_rest(struct xdp_md *ctx, int is_traced)
 {
+	const struct lb_xdp_here here = lb_xdp_here(ctx);
 	struct lb_xdp_aside *a;
 
 	lb_xdp_parse(ctx);
@@ -348,8 +432,8 @@ static __always_inline int lb_xdp_rest(struct xdp_md *ctx, int is_traced)
 	if (a->decision.verdict == LB_TRANSMIT)
 		return is_traced ? lb_xdp_send_traced(ctx) : lb_xdp_send(ctx);
 	if (a->decision.verdict == LB_ANSWER)
-		return lb_xdp_answer(ctx, &a->packet, &a->decision, a->mtu, is_traced);
-	return lb_xdp_end(ctx, &a->packet, &a->decision, is_traced);
+		return lb_xdp_answer(ctx, &here, &a->packet, &a->decision, a->mtu, is_traced);
+	return lb_xdp_end(ctx, &here, &a->packet, &a->decision, is_traced);
 }
 
 SEC("xdp")
@@ -359,10 +443,10 @@ int lb_xdp(struct xdp_md *ctx)
 
 	switch (lb_packet_family(LB_START(ctx), LB_END(ctx))) {
 	case 4:
-		action = lb_xdp_plain(ctx, 4, 0);
+		action = lb_xdp_plain_of(ctx, 4, 0);
 		break;
 	case 6:
-		action = lb_xdp_plain(ctx, 6, 0);
+		action = lb_xdp_plain_of(ctx, 6, 0);
 		break;
 	}
 	return action == LB_XDP_NOT_PLAIN ? lb_xdp_rest(ctx, 0) : action;

@@ -44,6 +44,8 @@ static __always_inline void *lb_room(void)
 	return bpf_map_lookup_elem(&room, &zero);
 }
 
+#define LB_SETTLE(x) asm volatile("" : "+r"(x))
+
 #define LB_IS_BEYOND(at, n, end) ((at) + (n) > (end))
 
 #include "dataplane/core/platform.h"
@@ -147,23 +149,30 @@ static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
 	return bpf_map_lookup_elem(&limits, &cpu);
 }
 
-static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
+static __always_inline __u32 lb_cpu(struct lb_env *env)
 {
-	__u32 row = bpf_get_smp_processor_id() * lb_meta_row.service_n + i;
+	return bpf_get_smp_processor_id();
+}
+
+static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env,
+								       __u32 cpu, __u32 i)
+{
+	__u32 row = cpu * lb_meta_row.service_n + i;
 
 	return bpf_map_lookup_elem(&service_counters, &row);
 }
 
-static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
+static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env,
+								       __u32 cpu, __u32 i)
 {
-	__u32 row = bpf_get_smp_processor_id() * lb_meta_row.backend_n + i;
+	__u32 row = cpu * lb_meta_row.backend_n + i;
 
 	return bpf_map_lookup_elem(&backend_counters, &row);
 }
 
-static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
+static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 cpu, __u32 i)
 {
-	__u32 row = bpf_get_smp_processor_id() * LB_REASON_LINES + i;
+	__u32 row = cpu * LB_REASON_LINES + i;
 
 	return bpf_map_lookup_elem(&reason_counters, &row);
 }

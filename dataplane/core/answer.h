@@ -86,8 +86,8 @@ static __always_inline void lb_answer_of_reset(const struct lb_packet *p, struct
 	if (!tcp || (const __u8 *)(tcp + 1) > p->end) // never; the BPF verifier asks
 		return;
 	len = p->ip_len - (p->l4_at - p->l3_at) - (tcp->offset >> 4) * 4;
-	a->source_port = p->destination_port;
-	a->destination_port = p->source_port;
+	a->source_port = lb_packet_destination_port(p);
+	a->destination_port = lb_packet_source_port(p);
 	a->grow = 0;
 	a->len = p->l3_at + (p->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) + LB_TCP_LEN;
 	if (p->tcp_flags & LB_TCP_ACK) {

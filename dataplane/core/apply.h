@@ -63,7 +63,7 @@ static __always_inline int lb_apply_tunnel(struct lb_env *env, __u8 *start, __u8
 					   __u32 l3_at, const struct lb_packet *p,
 					   const struct lb_decision *d)
 {
-	if (!d->row || LB_IS_BEYOND(start, LB_ENCAP_MACS, end))
+	if (!d->row)
 		return 0;
 	return lb_encap(env, start, end, grow, l3_at & 0x3f, p, d);
 }

@@ -37,12 +37,16 @@ static __always_inline __u32 lb_checksum_reverse(__u16 sum)
 	return 2 * 0xffff - (__u32)sum;
 }
 
-// A sum of 32 bits to 16. (The word and itself turned by half hold the sum of both halves, with the
-// carry of the low ones, in the high one.)
+// A sum of 32 bits to 16, in the high half of what is returned; the low one says nothing. (The word
+// and itself turned by half hold the sum of both halves, with the carry of the low ones, there.)
+static __always_inline __u32 lb_checksum_fold_high(__u32 sum)
+{
+	return sum + (sum >> 16 | sum << 16);
+}
+
 static __always_inline __u16 lb_checksum_fold_few(__u32 sum)
 {
-	sum += sum >> 16 | sum << 16;
-	return (__u16)(sum >> 16);
+	return (__u16)(lb_checksum_fold_high(sum) >> 16);
 }
 
 // Any sum to 16 bits, carries added back.

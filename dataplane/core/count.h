@@ -8,18 +8,19 @@
 
 #include "decide.h"
 
-static __always_inline void lb_count_service_drop(struct lb_env *env, const struct lb_decision *d)
+static __always_inline void lb_count_service_drop(struct lb_env *env, __u32 cpu,
+						  const struct lb_decision *d)
 {
-	struct lb_service_counters *c = lb_service_counters(env, d->service);
+	struct lb_service_counters *c = lb_service_counters(env, cpu, d->service);
 
 	if (c)
 		c->drops++;
 }
 
-static __always_inline void lb_count_backend(struct lb_env *env, const struct lb_packet *p,
-					     const struct lb_decision *d)
+static __always_inline void lb_count_backend(struct lb_env *env, __u32 cpu,
+					     const struct lb_packet *p, const struct lb_decision *d)
 {
-	struct lb_backend_counters *c = lb_backend_counters(env, d->backend);
+	struct lb_backend_counters *c = lb_backend_counters(env, cpu, d->backend);
 
 	if (!c)
 		return;
@@ -39,20 +40,28 @@ static __always_inline void lb_count_backend(struct lb_env *env, const struct lb
 }
 
 // @n packets ended with it.
-static __always_inline void lb_count_reason(struct lb_env *env, enum lb_reason reason, __u32 n)
+static __always_inline void lb_count_reason(struct lb_env *env, __u32 cpu, enum lb_reason reason,
+					    __u32 n)
 {
-	struct lb_reason_line *line = lb_reason_line(env, reason / LB_REASONS_PER_LINE);
+	struct lb_reason_line *line = lb_reason_line(env, cpu, reason / LB_REASONS_PER_LINE);
 
 	if (line)
 		line->pkts[reason % LB_REASONS_PER_LINE] += n;
 }
 
+// @cpu: lb_cpu(), which is best asked early: what is counted in waits for it.
+static __always_inline void lb_count_on(struct lb_env *env, __u32 cpu, const struct lb_packet *p,
+					const struct lb_decision *d)
+{
+	if (d->verdict == LB_TRANSMIT)
+		lb_count_backend(env, cpu, p, d);
+	else if (d->verdict != LB_PASS && d->service)
+		lb_count_service_drop(env, cpu, d);
+	lb_count_reason(env, cpu, d->reason, 1);
+}
+
 static __always_inline void lb_count(struct lb_env *env, const struct lb_packet *p,
 				     const struct lb_decision *d)
 {
-	if (d->verdict == LB_TRANSMIT)
-		lb_count_backend(env, p, d);
-	else if (d->verdict != LB_PASS && d->service)
-		lb_count_service_drop(env, d);
-	lb_count_reason(env, d->reason, 1);
+	lb_count_on(env, lb_cpu(env), p, d);
 }

@@ -12,44 +12,37 @@
 #pragma once
 
 #include "hash.h"
-#include "limit.h"
 #include "packet.h"
+#include "refuse.h"
 #include "select.h"
 #include "service.h"
 
 struct lb_decision {
-	enum lb_verdict verdict;
-	enum lb_reason reason;
-	__u32 service;	 // row; 0: none was found
-	__u32 slot;	 // position in `slots`; valid where slot_word is not 0
-	__u32 slot_word; // as it was read
-	__u32 backend;	 // row; 0: none
-	__u32 hop;	 // row; 0: none, or the driver's look-up answered
-	__u64 hash;	 // of the flow; 0 for replies
-	__u64 entry;	 // the word of the flow's entry as it was found; 0: none
-	__u8 is_reply;
+	__u8 verdict;	   // enum lb_verdict
+	__u8 reason;	   // enum lb_reason
+	__u8 is_reply;	   // from a backend, in nat
 	__u8 is_tracked;   // the flow has an entry (found or made now)
 	__u8 is_untracked; // it goes to its slot's settled backend without one
-	__u8 pad[5];
+	__u8 pad[3];
+	__u32 service;		      // row; 0: none was found
+	__u32 slot_word;	      // of its slot, as it was read; 0: not read, or nobody's
+	__u32 backend;		      // row; 0: none
+	__u32 hop;		      // row; 0: none, or the driver's look-up answered
+	__u64 service_word;	      // what the index says of `service`; 0 for replies
+	__u64 hash;		      // of the flow; 0 for replies
+	__u64 entry;		      // the word of the flow's entry as it was found; 0: none
 	const struct lb_backend *row; // of `backend`; NULL: none
-	// With verdict TRANSMIT. It is in the hop's row (which stays as it is while a packet can
-	// reach it), or in the driver's answer: not copied, for a walk's copies cost it much.
+	// With verdict TRANSMIT. It is in the backend's or the hop's row (which stays as it is
+	// while a packet can reach it), or in the driver's answer: not copied, for a walk's copies
+	// cost it much.
 	const struct lb_link *link;
 };
 
-// Bytes to be made in front of the frame for an outer header of @family in @mode.
-static __always_inline __u32 lb_mode_grow(__u8 mode, __u8 family)
-{
-	if (mode < LB_MODE_IPIP)
-		return 0;
-	return (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) + (mode == LB_MODE_GUE ? LB_UDP_LEN : 0);
-}
-
-// @d->row is set. (What a backend's row says is read from it where it is needed: what a walk keeps
-// costs it more than a load.)
+// Bytes to be made in front of the frame. @d->row is set. (What a backend's row says is read from
+// it where it is needed: what a walk keeps costs it more than a load.)
 static __always_inline __u32 lb_decision_grow(const struct lb_decision *d)
 {
-	return lb_mode_grow(d->row->mode, d->row->family);
+	return d->row->grow;
 }
 
 // One bit a reason: whose verdict is this.
@@ -92,71 +85,6 @@ static __always_inline void lb_decide_end(struct lb_decision *d, enum lb_reason 
 	d->verdict = lb_reason_end(reason);
 }
 
-// No source that could be answered: RFC 1122, 3.2.1.3 (0/8, 127/8, multicast) and RFC 1112, 4
-// (240/4: reserved, and broadcast); RFC 4291, 2.5.2, 2.5.3, 2.7.
-static __always_inline int lb_decide_is_unicast_ipv4(__be32 source)
-{
-	__u32 first = source & 0xff;
-
-	return first != 0 && first < 224 && first != 127;
-}
-
-static __always_inline int lb_decide_is_unicast_ipv6(__u64 half0, __u64 half1)
-{
-	return (__u8)half0 != 0xff && (half0 != 0 || (half1 != 0 && half1 != (__u64)1 << 56));
-}
-
-static __always_inline int lb_decide_is_unicast_source(const struct lb_packet *p)
-{
-	return p->family == 4 ? lb_decide_is_unicast_ipv4(lb_address_ipv4(&p->source))
-			      : lb_decide_is_unicast_ipv6(p->source.halves[0], p->source.halves[1]);
-}
-
-// ---- answers: whether one may be sent instead of the packet ----
-
-// Not to what a link's many got (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
-static __always_inline int lb_decide_is_to_one(const struct lb_packet *p)
-{
-	return !(p->is_plain ? p->start[0] & 1 : p->is_to_many);
-}
-
-// Nobody takes it: @answer for TCP and UDP, else in silence @silent. No RST is answered (RFC
-// 9293, 3.10.7.1).
-static __always_inline enum lb_reason lb_decide_refuse(struct lb_env *env,
-						       const struct lb_packet *p,
-						       enum lb_reason answer, enum lb_reason silent)
-{
-	if (!lb_decide_is_unicast_source(p))
-		return LB_REASON_SOURCE;
-	if (!p->has_ports || !lb_decide_is_to_one(p) || p->fragment != LB_FRAGMENT_NONE ||
-	    p->tcp_flags & LB_TCP_RST)
-		return silent;
-	return lb_limit_take(env, LB_RATE_REFUSED) ? answer : LB_REASON_REFUSED_RATE;
-}
-
-// A router's ICMP error: @answer, or in silence @silent. Not about ICMP errors, nor about fragments
-// but the first (RFC 1122, 3.2.2).
-static __always_inline enum lb_reason lb_decide_error(struct lb_env *env, const struct lb_packet *p,
-						      enum lb_reason answer, enum lb_reason silent)
-{
-	if (!lb_decide_is_to_one(p) || p->fragment == LB_FRAGMENT_LATER || p->quote.at)
-		return silent;
-	return lb_limit_take(env, LB_RATE_ERROR) ? answer : LB_REASON_ANSWER_RATE;
-}
-
-#define LB_IPV6_MTU_LEAST 1280 // RFC 8200, 5
-
-// Does not fit d->link. A way that cannot carry what IPv6 promises is no news to the sender.
-static __always_inline enum lb_reason lb_decide_too_big(struct lb_env *env,
-							const struct lb_packet *p)
-{
-	if (p->family == 6 && p->ip_len <= LB_IPV6_MTU_LEAST)
-		return LB_REASON_TOO_BIG_MINIMUM;
-	if (p->family == 4 && !(((const struct lb_ipv4_header *)p->l3)->fragment & LB_IPV4_DF))
-		return lb_decide_error(env, p, LB_REASON_TOO_BIG_NO_DF, LB_REASON_TOO_BIG_SILENT);
-	return lb_decide_error(env, p, LB_REASON_TOO_BIG, LB_REASON_TOO_BIG_SILENT);
-}
-
 // ---- to a backend ----
 
 // Of d->hop; hop 0 never resolves.
@@ -167,6 +95,16 @@ static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, struct l
 	if (!hop)
 		return LB_REASON_HOP_UNRESOLVED;
 	d->link = &hop->link;
+	return LB_REASON_NONE;
+}
+
+// The same; of the row's own hop the row most often knows the link itself. (A reply's is a
+// route's.)
+static __always_inline enum lb_reason lb_decide_own_link(struct lb_env *env, struct lb_decision *d)
+{
+	if (d->is_reply || d->hop == 0 || d->hop != *(const volatile __u32 *)&d->row->link_hop)
+		return lb_decide_hop(env, d);
+	d->link = &d->row->link;
 	return LB_REASON_NONE;
 }
 
@@ -188,7 +126,7 @@ static __always_inline enum lb_reason lb_decide_backend(struct lb_env *env, stru
 static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const struct lb_packet *p,
 						     __u32 grow, struct lb_decision *d)
 {
-	enum lb_reason reason = lb_decide_hop(env, d);
+	enum lb_reason reason = lb_decide_own_link(env, d);
 
 	if (reason != LB_REASON_NONE)
 		return reason;
@@ -245,27 +183,26 @@ static __always_inline struct lb_track_flow lb_decide_flow(const struct lb_servi
 {
 	return (struct lb_track_flow){
 		.hash = d->hash,
-		.slot = d->slot,
-		.ring_offset = service->ring_offset,
-		.ring_len = service->ring_len,
-		.idle_s = service->idle_s,
+		.slot = lb_slot_of(d->service_word, d->hash),
+		.ring_offset = LB_SERVICE_RING_OFFSET(d->service_word),
+		.ring_len = LB_SERVICE_RING_LEN(d->service_word),
+		.idle_s = *(const volatile __u32 *)&service->idle_s,
 	};
 }
 
 // The slot asks for tracking, or the service does. Chooses the backend; returns the reason.
-static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
-							const struct lb_packet *p,
-							const struct lb_service *service,
-							struct lb_decision *d)
+static __always_inline enum lb_reason
+lb_decide_tracked(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
 {
+	const struct lb_service *service = lb_service_row(env, d->service);
 	struct lb_choice *choice = LB_ROOM(struct lb_choice);
 
-	if (!choice) // the BPF verifier asks
+	if (!choice || !service) // the BPF verifier asks
 		return LB_REASON_NO_BACKEND;
 	*choice = (struct lb_choice){
 		.flow = lb_decide_flow(service, d),
 		.slot_word = d->slot_word,
-		.tracking = service->tracking,
+		.tracking = (__u8)LB_SERVICE_TRACKING(d->service_word),
 		.is_tcp = p->protocol == LB_IP_TCP,
 		.is_syn = (__u8)lb_packet_is_syn(p),
 		.tcp_flags = p->tcp_flags,
@@ -278,30 +215,10 @@ static __always_inline enum lb_reason lb_decide_tracked(struct lb_env *env,
 	return choice->reason;
 }
 
-// A sound TCP or UDP packet for d->service: finds its flow's slot. Returns the service's row; NULL
-// where the walk ended.
-static __always_inline const struct lb_service *
-lb_decide_slot(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
-{
-	const struct lb_service *service = lb_service_row(env, d->service);
-
-	if (!service) {
-		lb_decide_end(d, LB_REASON_NO_SERVICE);
-		return 0;
-	}
-	if (!lb_decide_is_unicast_source(p)) {
-		lb_decide_end(d, LB_REASON_SOURCE);
-		return 0;
-	}
-	d->hash = lb_hash_flow(lb_meta(env)->flow_keys, p);
-	d->slot = lb_slot_of(service, d->hash);
-	return service;
-}
-
-// Reads it. Returns 0 where the walk ended.
+// The slot of d->hash. Returns 0 where the walk ended.
 static __always_inline int lb_decide_slot_word(struct lb_env *env, struct lb_decision *d)
 {
-	const __u32 *at = lb_slot(env, d->slot);
+	const __u32 *at = lb_slot(env, lb_slot_of(d->service_word, d->hash));
 
 	if (!at) {
 		lb_decide_end(d, LB_REASON_NO_BACKEND);
@@ -311,16 +228,33 @@ static __always_inline int lb_decide_slot_word(struct lb_env *env, struct lb_dec
 	return 1;
 }
 
+// A sound TCP or UDP packet for d->service, whose flow's hash is known: finds and reads its slot.
+// Returns 0 where the walk ended.
+static __always_inline int lb_decide_slot(struct lb_env *env, const struct lb_packet *p,
+					  struct lb_decision *d)
+{
+	if (!lb_decide_is_unicast_source(p)) {
+		d->hash = 0;
+		lb_decide_end(d, LB_REASON_SOURCE);
+		return 0;
+	}
+	return lb_decide_slot_word(env, d);
+}
+
+// Whether tracking chooses the backend, and not the slot alone.
+static __always_inline int lb_decide_is_tracked(const struct lb_decision *d)
+{
+	return lb_select_is_tracked(LB_SERVICE_TRACKING(d->service_word), d->slot_word);
+}
+
 // A sound TCP or UDP packet for a service.
 static __always_inline void lb_decide_service(struct lb_env *env, const struct lb_packet *p,
 					      struct lb_decision *d)
 {
-	const struct lb_service *service = lb_decide_slot(env, p, d);
-
-	if (!service || !lb_decide_slot_word(env, d))
+	if (!lb_decide_slot(env, p, d))
 		return;
-	if (lb_select_is_tracked(service->tracking, d->slot_word)) {
-		enum lb_reason reason = lb_decide_tracked(env, p, service, d);
+	if (lb_decide_is_tracked(d)) {
+		enum lb_reason reason = lb_decide_tracked(env, p, d);
 
 		lb_decide_to_backend(env, p, d, reason);
 		return;
@@ -379,7 +313,7 @@ lb_decide_driver_route(struct lb_env *env, const struct lb_packet *p, struct lb_
 		.source = d->row->vip,
 		.destination = p->destination,
 		.source_port = p->has_ports ? d->row->vip_port : 0,
-		.destination_port = p->destination_port,
+		.destination_port = lb_packet_destination_port(p),
 		.ip_len = (__u16)p->ip_len,
 		.family = p->family,
 		.protocol = p->protocol,
@@ -452,28 +386,45 @@ static __always_inline void lb_decide_reply_of(struct lb_env *env, const struct 
 static __always_inline void lb_decide_reply(struct lb_env *env, const struct lb_packet *p,
 					    struct lb_decision *d)
 {
-	__u32 row = lb_service_lookup_reverse(env, &p->source, p->protocol, p->source_port);
+	__u32 row =
+		lb_service_lookup_reverse(env, &p->source, p->protocol, lb_packet_source_port(p));
 
 	lb_decide_reply_of(env, p, row, LB_REASON_REPLY, d);
 }
 
 // ---- the walk ----
 
+// @word: what the index says of it; 0: none.
+static __always_inline void lb_decide_set_service(struct lb_decision *d, __u64 word)
+{
+	d->service_word = word;
+	d->service = LB_SERVICE_ROW(word);
+}
+
 // Whom a sound TCP or UDP packet is for: fills d->service, or returns the bits of enum lb_vip of a
 // VIP without such a service; 0: for no VIP.
 static __always_inline __u32 lb_decide_whom(struct lb_env *env, const struct lb_packet *p,
 					    struct lb_decision *d)
 {
+	__u64 word = 0;
 	__u32 vip = 0;
 
 	if (lb_index_filter_has(lb_meta(env), &p->destination)) {
-		d->service =
-			lb_service_lookup(env, &p->destination, p->protocol, p->destination_port);
-		if (!d->service)
-			vip = lb_service_lookup(env, &p->destination, 0, 0);
+		__u64 key = lb_index_port_protocol(lb_packet_destination_port(p), p->protocol);
+		const struct lb_meta *meta = lb_meta(env);
+
+		LB_SETTLE(key);
+		LB_SETTLE(meta);
+		d->hash = lb_hash_flow(meta->flow_keys, p);
+		word = lb_index_lookup_hashed(env, LB_INDEX_SERVICE, &p->destination, key,
+					      lb_index_hash_words(p->destination.halves[0],
+								  p->destination.halves[1], key));
+		if (!word)
+			vip = (__u32)lb_service_lookup(env, &p->destination, 0, 0);
 		if (vip & LB_VIP_ANY_PORT)
-			d->service = lb_service_lookup_rarely(env, &p->destination, p->protocol, 0);
+			word = lb_service_lookup_rarely(env, &p->destination, p->protocol, 0);
 	}
+	lb_decide_set_service(d, word);
 	return vip;
 }
 
@@ -492,8 +443,8 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 }
 
 // A driver that takes a burst through each step, and prefetches what the next one reads, calls the
-// steps of lb_decide_sound() itself: lb_decide_whom() (or like.h), then what lb_decide_slot() and
-// lb_decide_slot_word() do, lb_decide_tracked() where lb_select_is_tracked(), and
-// lb_decide_to_backend(); for no VIP's lb_service_lookup_reverse_hashed() and lb_decide_reply_of().
-// Both of these ends it may take apart for a packet that nothing hinders: lb_decide_backend() or
-// lb_decide_from_backend(), then lb_decide_link() and lb_decide_transmit().
+// steps of lb_decide_sound() itself: lb_decide_whom() (or like.h), then what lb_decide_slot() does,
+// lb_decide_tracked() where lb_select_is_tracked(), and lb_decide_to_backend(); for no VIP's
+// lb_service_lookup_reverse_hashed() and lb_decide_reply_of(). Both of these ends it may take apart
+// for a packet that nothing hinders: lb_decide_backend() or lb_decide_from_backend(), then
+// lb_decide_link() and lb_decide_transmit().

@@ -69,12 +69,13 @@ static __always_inline enum lb_reason lb_decide_later(struct lb_env *env, const 
 
 // ---- ICMP ----
 
-// The service of the flow that an error quotes, as the VIP's side sent it; 0: none.
-static __always_inline __u32 lb_decide_quoted_service(struct lb_env *env, const struct lb_packet *p,
+// What the index says of the service of the flow that an error quotes, as the VIP's side sent it;
+// 0: there is none.
+static __always_inline __u64 lb_decide_quoted_service(struct lb_env *env, const struct lb_packet *p,
 						      __u32 vip)
 {
 	const struct lb_quote *q = &p->quote;
-	__u32 service;
+	__u64 service;
 
 	if (!q->at || !lb_address_is_equal(&q->source, &p->destination))
 		return 0;
@@ -92,26 +93,25 @@ static __always_inline enum lb_reason lb_decide_icmp_error(struct lb_env *env,
 							   struct lb_decision *d)
 {
 	const struct lb_quote *q = &p->quote;
-	__u32 service_row = lb_decide_quoted_service(env, p, vip);
-	const struct lb_service *service = service_row ? lb_service_row(env, service_row) : 0;
+	const struct lb_service *service;
 
+	lb_decide_set_service(d, lb_decide_quoted_service(env, p, vip));
+	service = d->service ? lb_service_row(env, d->service) : 0;
 	if (!service) {
 		lb_decide_end(d, vip & LB_VIP_OF_HOST ? LB_REASON_VIP_OF_HOST
 						      : LB_REASON_ICMP_STRANGER);
 		return LB_REASON_NONE;
 	}
-	d->service = service_row;
 	if (!lb_decide_is_unicast_source(p)) {
 		lb_decide_end(d, LB_REASON_SOURCE);
 		return LB_REASON_NONE;
 	}
 	d->hash = lb_hash_tuple(lb_meta(env)->flow_keys, p->family, &q->destination, &q->source,
 				q->protocol, q->destination_port | (__u32)q->source_port << 16);
-	d->slot = lb_slot_of(service, d->hash);
 	if (!lb_decide_slot_word(env, d))
 		return LB_REASON_NONE;
 	d->backend = LB_SLOT_CURRENT(d->slot_word);
-	if (lb_select_is_tracked(service->tracking, d->slot_word)) {
+	if (lb_decide_is_tracked(d)) {
 		struct lb_track_flow *flow = LB_ROOM(struct lb_track_flow);
 		__u32 otherwise = q->protocol == LB_IP_TCP ? LB_SLOT_SETTLED(d->slot_word)
 							   : LB_SLOT_CURRENT(d->slot_word);
@@ -154,21 +154,21 @@ lb_decide_vip_icmp(struct lb_env *env, const struct lb_packet *p, __u32 vip, str
 static __always_inline enum lb_reason
 lb_decide_vip_ports(struct lb_env *env, const struct lb_packet *p, __u32 vip, struct lb_decision *d)
 {
-	const struct lb_service *service;
+	__u64 word = lb_service_lookup_rarely(env, &p->destination, p->protocol,
+					      lb_packet_destination_port(p));
 
-	d->service =
-		lb_service_lookup_rarely(env, &p->destination, p->protocol, p->destination_port);
-	if (!d->service && vip & LB_VIP_ANY_PORT)
-		d->service = lb_service_lookup_rarely(env, &p->destination, p->protocol, 0);
+	if (!word && vip & LB_VIP_ANY_PORT)
+		word = lb_service_lookup_rarely(env, &p->destination, p->protocol, 0);
+	lb_decide_set_service(d, word);
 	if (!d->service) {
 		lb_decide_end(d, lb_decide_no_service(env, p, vip));
 		return LB_REASON_NONE;
 	}
-	service = lb_decide_slot(env, p, d);
-	if (!service || !lb_decide_slot_word(env, d))
+	d->hash = lb_hash_flow(lb_meta(env)->flow_keys, p);
+	if (!lb_decide_slot(env, p, d))
 		return LB_REASON_NONE;
-	if (lb_select_is_tracked(service->tracking, d->slot_word))
-		return lb_decide_tracked(env, p, service, d);
+	if (lb_decide_is_tracked(d))
+		return lb_decide_tracked(env, p, d);
 	d->backend = LB_SLOT_CURRENT(d->slot_word);
 	return LB_REASON_CURRENT;
 }
@@ -205,7 +205,7 @@ static __always_inline enum lb_reason lb_decide_no_vip(struct lb_env *env,
 	}
 	if (p->has_ports)
 		*ret_row = lb_service_lookup_reverse_rarely(env, &p->source, p->protocol,
-							    p->source_port);
+							    lb_packet_source_port(p));
 	return LB_REASON_REPLY;
 }
 
@@ -226,7 +226,7 @@ static __always_inline int lb_decide_rest_whose(struct lb_env *env, const struct
 	enum lb_reason why;
 
 	if (lb_index_filter_has(lb_meta(env), &p->destination))
-		vip = lb_service_lookup_rarely(env, &p->destination, 0, 0);
+		vip = (__u32)lb_service_lookup_rarely(env, &p->destination, 0, 0);
 
 	if (vip && p->defect != LB_REASON_NONE) {
 		lb_decide_end(d, p->defect);

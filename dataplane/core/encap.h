@@ -111,10 +111,15 @@ static __always_inline int lb_encap(struct lb_env *env, __u8 *start, __u8 *end, 
 {
 	__u8 *at = start + l3_at, *type = start + ((l3_at - 2) & 0x3f);
 
+	// Two bytes of the inner header too: its traffic class. (Where @l3_at is a constant this
+	// one question answers them all.)
+	if (LB_IS_BEYOND(at, grow + 2, end))
+		return 0;
+	if (!__builtin_constant_p(l3_at) &&
+	    (LB_IS_BEYOND(start, LB_ENCAP_MACS, end) || LB_IS_BEYOND(type, 2, end)))
+		return 0;
 	lb_copy16(start, d->link->macs); // what lies behind them is written below
-	// Two bytes of the inner header too: its traffic class.
-	if (LB_IS_BEYOND(at, grow + 2, end) || LB_IS_BEYOND(type, 2, end) ||
-	    !lb_encap_tags(start, end, grow, l3_at))
+	if (!__builtin_constant_p(l3_at) && !lb_encap_tags(start, end, grow, l3_at))
 		return 0;
 	if (grow == LB_IPV4_LEN || grow == LB_IPV4_LEN + LB_UDP_LEN)
 		*(__be16 *)type = LB_ETH_P_IPV4;

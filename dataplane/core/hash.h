@@ -130,6 +130,7 @@ static __always_inline __u64 lb_hash_finish(__u64 h)
 	h *= 0xff51afd7ed558ccdull;
 	h ^= h >> 33;
 	h *= 0xc4ceb9fe1a85ec53ull;
+	LB_SETTLE(h); // the slot is in the high half, and waits for no more
 	return h ^ h >> 33;
 }
 
@@ -145,7 +146,7 @@ static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 
 // What is hashed of a packet's ports.
 static __always_inline __u32 lb_hash_ports(const struct lb_packet *p)
 {
-	return p->source_port | (__u32)p->destination_port << 16;
+	return p->ports;
 }
 
 // Of a packet with ports. (A driver that hashes several at once calls lb_hash_from() with

@@ -11,13 +11,13 @@
 #include "tables.h"
 
 // Port (network order) and protocol as they stand in an entry's first three bytes.
-static __always_inline __u32 lb_index_port_protocol(__be16 port, __u8 protocol)
+static __always_inline __u64 lb_index_port_protocol(__be16 port, __u8 protocol)
 {
-	return (__u32)port | (__u32)protocol << 16;
+	return port | (__u64)protocol << 16;
 }
 
 // The same of an entry, in one load.
-static __always_inline __u32 lb_index_entry_port_protocol(const struct lb_index_entry *e)
+static __always_inline __u64 lb_index_entry_port_protocol(const struct lb_index_entry *e)
 {
 	_Static_assert(__builtin_offsetof(struct lb_index_entry, protocol) ==
 			       __builtin_offsetof(struct lb_index_entry, port) + 2,
@@ -33,7 +33,7 @@ static __always_inline __u64 lb_index_mix(__u64 half0, __u64 half1)
 }
 
 // The key's first line is this & mask.
-static __always_inline __u32 lb_index_hash_words(__u64 half0, __u64 half1, __u32 port_protocol)
+static __always_inline __u32 lb_index_hash_words(__u64 half0, __u64 half1, __u64 port_protocol)
 {
 	__u64 h = lb_index_mix(half0, half1) + port_protocol * 0x165667b19e3779f9ull;
 
@@ -50,15 +50,15 @@ static __always_inline __u32 lb_index_hash(const struct lb_address *address, __u
 }
 
 // The value of the key in this one line, or 0.
-static __always_inline __u32 lb_index_line_find(const struct lb_index_line *line, __u64 half0,
-						__u64 half1, __u32 port_protocol)
+static __always_inline __u64 lb_index_line_find(const struct lb_index_line *line, __u64 half0,
+						__u64 half1, __u64 port_protocol)
 {
 	for (int i = 0; i < LB_INDEX_ENTRIES; i++) {
 		const struct lb_index_entry *e = &line->entries[i];
 
 		if (((e->address.halves[0] ^ half0) | (e->address.halves[1] ^ half1) |
 		     (lb_index_entry_port_protocol(e) ^ port_protocol)) == 0) {
-			__u32 value = *(const volatile __u32 *)&e->value;
+			__u64 value = *(const volatile __u64 *)&e->value;
 
 			if (value)
 				return value;

@@ -48,7 +48,7 @@ static __always_inline __u16 lb_packet_like_l4_length_at(int family, __u8 protoc
 // The packets that are for the same as @p, whose ports are known.
 static __always_inline struct lb_packet_like lb_packet_like_of(const struct lb_packet *p)
 {
-	const __u64 port = p->destination_port;
+	const __u64 port = lb_packet_destination_port(p);
 	__u64 protocol = p->protocol;
 	struct lb_packet_like like;
 

@@ -25,6 +25,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the core knows little
 #define LB_IPV6_LEN 40
 #define LB_TCP_LEN 20
 #define LB_UDP_LEN 8
+#define LB_PLAIN_LEAST (LB_ETH_LEN + LB_IPV4_LEN + LB_UDP_LEN)
 
 #define LB_ETH_P_IPV4 LB_BE16(0x0800)
 #define LB_ETH_P_IPV6 LB_BE16(0x86dd)
@@ -129,8 +130,8 @@ struct lb_packet {
 	__u32 ip_len;	   // bytes of the IP packet, as its header says
 	struct lb_address source;
 	struct lb_address destination;
-	__be16 source_port; // 0 where has_ports is not set
-	__be16 destination_port;
+	__u32 ports;	    // as they stand in the header: of the source, of the destination; 0:
+			    // !has_ports
 	__be32 fragment_id; // as it stands in the header; of IPv4 16 bits
 	__u16 l3_at;	    // bytes of the frame before the IP header: 14, and 4 for each VLAN tag
 	__u16 l4_at;	    // before what it and its extensions carry; 0: not reached
@@ -147,10 +148,29 @@ struct lb_packet {
 	struct lb_quote quote;
 };
 
+// Bytes of outer header of @family in @mode: what a backend's row says, filled in by whoever makes
+// it.
+static __always_inline __u32 lb_mode_grow(__u8 mode, __u8 family)
+{
+	if (mode < LB_MODE_IPIP)
+		return 0;
+	return (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) + (mode == LB_MODE_GUE ? LB_UDP_LEN : 0);
+}
+
 // A connection starts with one of these (design: tracking on demand).
 static __always_inline int lb_packet_is_syn(const struct lb_packet *p)
 {
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK | LB_TCP_RST | LB_TCP_FIN)) == LB_TCP_SYN;
+}
+
+static __always_inline __be16 lb_packet_source_port(const struct lb_packet *p)
+{
+	return (__be16)p->ports;
+}
+
+static __always_inline __be16 lb_packet_destination_port(const struct lb_packet *p)
+{
+	return (__be16)(p->ports >> 16);
 }
 
 // TTL or hop limit. @p: its IP header is whole (family 4 or 6).
@@ -214,10 +234,17 @@ static __always_inline int lb_address_is_within(const struct lb_address *a,
 // What a plain packet's parse reads it reads in few wide words, and takes its fields from these: on
 // the way of every packet it is loads that are scarce.
 
+// What is known of the packet, and not asked again: a constant, here and below.
+enum lb_known {
+	LB_KNOWN_NOTHING,
+	LB_KNOWN_BOUNDS, // lb_packet_plain_is_there(), of its protocol
+	LB_KNOWN_ALL,	 // it is plain
+};
+
 // TCP or UDP at @p->l4, of which eight bytes are in bounds. @l4_len: bytes behind the IP header.
-// Returns 0 where it is not whole and sound. (@is_checked, here and below: a constant; it
-// is known to be, and nothing is asked.)
-static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len, int is_checked)
+// Returns 0 where it is not whole and sound.
+static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len,
+					      enum lb_known known)
 {
 	const __u32 ports = lb_get32(p->l4); // of both
 	const struct lb_tcp_header *tcp = (const void *)p->l4;
@@ -226,28 +253,27 @@ static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len,
 	if (p->protocol == LB_IP_TCP) {
 		__u32 header_len;
 
-		if (!is_checked && LB_IS_BEYOND(p->l4, sizeof(*tcp), p->end))
+		if (known == LB_KNOWN_NOTHING && LB_IS_BEYOND(p->l4, sizeof(*tcp), p->end))
 			return 0;
 		header_len = (tcp->offset >> 4) * 4;
-		if (!is_checked && (header_len < LB_TCP_LEN || header_len > l4_len))
+		if (known != LB_KNOWN_ALL && (header_len < LB_TCP_LEN || header_len > l4_len))
 			return 0;
 		p->tcp_flags = tcp->flags;
 		p->l4_check = (void *)&tcp->check;
-	} else if (is_checked || p->protocol == LB_IP_UDP) {
+	} else if (known == LB_KNOWN_ALL || p->protocol == LB_IP_UDP) {
 		__u32 len;
 
 		len = __builtin_bswap16(udp->len);
-		if (!is_checked && (len < LB_UDP_LEN || len > l4_len))
+		if (known != LB_KNOWN_ALL && (len < LB_UDP_LEN || len > l4_len))
 			return 0;
 		p->l4_check = (void *)&udp->check;
 	} else {
 		return 0;
 	}
 	// Without a branch: who has no use for it does nothing. (The BPF verifier wants one.)
-	if (is_checked)
+	if (known == LB_KNOWN_ALL)
 		p->l4_check = p->protocol == LB_IP_TCP ? (void *)&tcp->check : (void *)&udp->check;
-	p->source_port = (__be16)ports;
-	p->destination_port = (__be16)(ports >> 16);
+	p->ports = ports;
 	p->has_ports = 1;
 	return 1;
 }
@@ -255,17 +281,19 @@ static __always_inline int lb_packet_plain_l4(struct lb_packet *p, __u32 l4_len,
 #define LB_IPV4_PLAIN_MASK                                                                         \
 	((__u64)0xff | (__u64)(LB_IPV4_MF | LB_IPV4_OFFSET) << 48) // of its first eight bytes
 
-// @protocol: where the packet is checked: its own.
-static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, __u8 protocol, int is_checked)
+// @protocol: its own, where that is known; else 0.
+static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, __u8 protocol,
+						enum lb_known known)
 {
 	const struct lb_ipv4_header *ip = (const void *)p->l3;
 
-	if (is_checked) { // nothing else of the first word is wanted
+	if (known == LB_KNOWN_ALL) { // nothing else of the first word is wanted
 		p->ip_len = __builtin_bswap16(ip->total_len);
 	} else {
 		__u64 first;
 
-		if (LB_IS_BEYOND(p->l3, LB_IPV4_LEN + LB_UDP_LEN, p->end))
+		if (known == LB_KNOWN_NOTHING &&
+		    LB_IS_BEYOND(p->l3, LB_IPV4_LEN + LB_UDP_LEN, p->end))
 			return 0;
 		first = lb_get64(p->l3);
 		if ((first & LB_IPV4_PLAIN_MASK) != 0x45)
@@ -277,52 +305,64 @@ static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, __u8 protoc
 	p->family = 4;
 	lb_address_set_ipv4(&p->source, lb_get32(ip->source));
 	lb_address_set_ipv4(&p->destination, lb_get32(ip->destination));
-	p->protocol = is_checked ? protocol : ip->protocol;
+	p->protocol = protocol ? protocol : ip->protocol;
 	p->l4 = p->l3 + LB_IPV4_LEN;
-	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN, is_checked);
+	return lb_packet_plain_l4(p, p->ip_len - LB_IPV4_LEN, known);
 }
 
-static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, __u8 protocol, int is_checked)
+static __always_inline int lb_packet_plain_ipv6(struct lb_packet *p, __u8 protocol,
+						enum lb_known known)
 {
 	const struct lb_ipv6_header *ip = (const void *)p->l3;
 	__u32 payload_len;
 	__u64 first;
 
-	if (!is_checked && LB_IS_BEYOND(p->l3, LB_IPV6_LEN + LB_UDP_LEN, p->end))
+	if (known == LB_KNOWN_NOTHING && LB_IS_BEYOND(p->l3, LB_IPV6_LEN + LB_UDP_LEN, p->end))
 		return 0;
 	first = lb_get64(p->l3);
-	if (!is_checked && (first & 0xf0) != 0x60)
+	if (known != LB_KNOWN_ALL && (first & 0xf0) != 0x60)
 		return 0;
 	p->family = 6;
 	p->source.halves[0] = lb_get64(ip->source);
 	p->source.halves[1] = lb_get64(ip->source + 8);
 	p->destination.halves[0] = lb_get64(ip->destination);
 	p->destination.halves[1] = lb_get64(ip->destination + 8);
-	if (!is_checked && (!p->source.halves[0] || !p->destination.halves[0])) // may be mapped
+	if (known != LB_KNOWN_ALL &&
+	    (!p->source.halves[0] || !p->destination.halves[0])) // may be mapped
 		return 0;
 	payload_len = __builtin_bswap16((__u16)(first >> 32));
 	p->ip_len = LB_IPV6_LEN + payload_len;
-	p->protocol = is_checked ? protocol : (__u8)(first >> 48);
-	if (!is_checked && p->ip_len > p->frame_len - LB_ETH_LEN)
+	p->protocol = protocol ? protocol : (__u8)(first >> 48);
+	if (known != LB_KNOWN_ALL && p->ip_len > p->frame_len - LB_ETH_LEN)
 		return 0;
 	p->l4 = p->l3 + LB_IPV6_LEN;
-	return lb_packet_plain_l4(p, payload_len, is_checked);
+	return lb_packet_plain_l4(p, payload_len, known);
 }
 
-// 4 or 6 by the frame's Ethernet type; 0: it has neither.
+// 4 or 6 by the frame's Ethernet type; 0: it has neither, or is shorter than a plain packet.
 static __always_inline int lb_packet_family(const __u8 *start, const __u8 *end)
 {
 	const struct lb_eth_header *eth = (const void *)start;
 
-	if (LB_IS_BEYOND(start, sizeof(*eth), end))
+	if (LB_IS_BEYOND(start, LB_PLAIN_LEAST, end))
 		return 0;
 	if (eth->type == LB_ETH_P_IPV4)
 		return 4;
 	return eth->type == LB_ETH_P_IPV6 ? 6 : 0;
 }
 
+// Protocol of a frame of this family, of which LB_PLAIN_LEAST bytes are in bounds, if it is plain.
+static __always_inline __u8 lb_packet_plain_protocol(const __u8 *start, int family)
+{
+	const struct lb_ipv4_header *ipv4 = (const void *)(start + LB_ETH_LEN);
+	const struct lb_ipv6_header *ipv6 = (const void *)(start + LB_ETH_LEN);
+
+	return family == 4 ? ipv4->protocol : ipv6->next_header;
+}
+
 static __always_inline int lb_packet_plain(__u8 *start, __u8 *end, __u32 frame_len, int family,
-					   __u8 protocol, int is_checked, struct lb_packet *ret)
+					   __u8 protocol, enum lb_known known,
+					   struct lb_packet *ret)
 {
 	*ret = (struct lb_packet){.start = start, .end = end, .frame_len = frame_len};
 	ret->l3_at = LB_ETH_LEN;
@@ -331,10 +371,10 @@ static __always_inline int lb_packet_plain(__u8 *start, __u8 *end, __u32 frame_l
 	ret->is_plain = 1;
 	if (family == 4) {
 		ret->l4_at = LB_ETH_LEN + LB_IPV4_LEN;
-		return lb_packet_plain_ipv4(ret, protocol, is_checked);
+		return lb_packet_plain_ipv4(ret, protocol, known);
 	}
 	ret->l4_at = LB_ETH_LEN + LB_IPV6_LEN;
-	return lb_packet_plain_ipv6(ret, protocol, is_checked);
+	return lb_packet_plain_ipv6(ret, protocol, known);
 }
 
 // Fills @ret from the plain packet at @start (@frame_len bytes, of which those before @end are
@@ -343,7 +383,25 @@ static __always_inline int lb_packet_plain(__u8 *start, __u8 *end, __u32 frame_l
 static __always_inline int lb_packet_parse_plain(__u8 *start, __u8 *end, __u32 frame_len,
 						 int family, struct lb_packet *ret)
 {
-	return lb_packet_plain(start, end, frame_len, family, 0, 0, ret);
+	return lb_packet_plain(start, end, frame_len, family, 0, LB_KNOWN_NOTHING, ret);
+}
+
+// Whether the headers that it has if it is plain are in bounds. @family, @protocol: constants.
+static __always_inline int lb_packet_plain_is_there(const __u8 *start, const __u8 *end, int family,
+						    __u8 protocol)
+{
+	const __u32 l4_len = protocol == LB_IP_TCP ? LB_TCP_LEN : LB_UDP_LEN;
+
+	return !LB_IS_BEYOND(start, LB_ETH_LEN + (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) + l4_len,
+			     end);
+}
+
+// The same where lb_packet_plain_protocol() says @protocol, a constant: LB_IP_TCP or LB_IP_UDP.
+static __always_inline int lb_packet_parse_plain_of(__u8 *start, __u8 *end, __u32 frame_len,
+						    int family, __u8 protocol,
+						    struct lb_packet *ret)
+{
+	return lb_packet_plain(start, end, frame_len, family, protocol, LB_KNOWN_BOUNDS, ret);
 }
 
 // The same of a packet that lb_packet_parse_plain() took, and that nobody changed since: for a
@@ -353,5 +411,5 @@ static __always_inline void lb_packet_parse_plain_again(__u8 *start, __u8 *end, 
 							int family, __u8 protocol,
 							struct lb_packet *ret)
 {
-	lb_packet_plain(start, end, frame_len, family, protocol, 1, ret);
+	lb_packet_plain(start, end, frame_len, family, protocol, LB_KNOWN_ALL, ret);
 }

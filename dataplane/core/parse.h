@@ -122,8 +122,7 @@ static __always_inline void lb_parse_l4(const struct lb_cursor *c, struct lb_pac
 		lb_parse_set_short(p, LB_REASON_TRUNCATED);
 		return;
 	}
-	p->source_port = ports->source;
-	p->destination_port = ports->destination;
+	p->ports = ports->source | (__u32)ports->destination << 16;
 	p->has_ports = 1;
 	if (c->is_quoted)
 		return;
@@ -308,8 +307,8 @@ static __always_inline void lb_parse_quote(struct lb_cursor *c, struct lb_packet
 		return;
 	p->quote.source = inner.source;
 	p->quote.destination = inner.destination;
-	p->quote.source_port = inner.source_port;
-	p->quote.destination_port = inner.destination_port;
+	p->quote.source_port = lb_packet_source_port(&inner);
+	p->quote.destination_port = lb_packet_destination_port(&inner);
 	p->quote.protocol = inner.protocol;
 	p->quote.at = inner.l3_at;
 	p->quote.l4_at = inner.l4_at;

@@ -32,9 +32,10 @@ struct lb_env;
 // struct lb_entry_line *lb_entry_line(struct lb_env *, __u32 i);
 // struct lb_entry_line *lb_fragment_line(struct lb_env *, __u32 i);
 // struct lb_limit_line *lb_limit_line(struct lb_env *);                       this CPU's row
-// struct lb_service_counters *lb_service_counters(struct lb_env *, __u32 i);  this CPU's row
-// struct lb_backend_counters *lb_backend_counters(struct lb_env *, __u32 i);  this CPU's row
-// struct lb_reason_line *lb_reason_line(struct lb_env *, __u32 i);            this CPU's row
+// __u32 lb_cpu(struct lb_env *);                                              for the next three
+// struct lb_service_counters *lb_service_counters(struct lb_env *, __u32 cpu, __u32 i);
+// struct lb_backend_counters *lb_backend_counters(struct lb_env *, __u32 cpu, __u32 i);
+// struct lb_reason_line *lb_reason_line(struct lb_env *, __u32 cpu, __u32 i);
 //
 // LB_CALLED: what a function of the core is declared with that is to be called, not put in line;
 // its arguments are the env, numbers, and structs of numbers.
@@ -51,6 +52,9 @@ struct lb_env;
 // __u64 lb_load64(const __u64 *);             acquire
 // void lb_store64(__u64 *, __u64);            release
 // __u64 lb_cas64(__u64 *, __u64 old, __u64 new);  returns what was there
+//
+// LB_SETTLE(x): the compiler is not to make @x anew, from what it was made of, where it is used.
+// Nothing but for BPF, whose registers are few.
 //
 // LB_IS_BEYOND(at, n, end): whether the @n bytes at @at reach beyond @end, in the
 // form that suits the compiler, or the BPF verifier.

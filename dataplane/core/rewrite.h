@@ -20,11 +20,14 @@ static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u32 sum)
 	if (p->family == 4) {
 		__u8 *at = p->l3 + 8; // TTL, protocol, checksum: read and written as one word
 		__u32 word = lb_get32(at);
-		__u16 check = (__u16)(word >> 16);
+		// TTL is the first byte of its word: one less of it is one less of the word. The
+		// rest of both is known before @sum is: what is left to do behind it is little.
+		__u32 rest = (__u32)lb_checksum_replace16(0xffff - (word >> 16), 1, 0);
+		__u32 low = ((word & 0xffff) - 1) ^ 0xffff0000;
 
-		// TTL is the first byte of its word: one less of it is one less of the word.
-		check = lb_checksum_mend_few(check, (__u32)lb_checksum_replace16(sum, 1, 0));
-		lb_put32(at, ((__u32)check << 16) + (word & 0xffff) - 1);
+		LB_SETTLE(rest);
+		LB_SETTLE(low);
+		lb_put32(at, (lb_checksum_fold_high(sum + rest) & 0xffff0000) ^ low);
 	} else {
 		struct lb_ipv6_header *ip = (void *)p->l3;
 

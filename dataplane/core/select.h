@@ -154,10 +154,11 @@ LB_CALLED __u32 lb_select_tracked(struct lb_env *env, struct lb_choice *c)
 	return c->backend;
 }
 
-static __always_inline int lb_select_is_tracked(__u8 tracking, __u32 slot_word)
+// @tracking: LB_SERVICE_TRACKING().
+static __always_inline int lb_select_is_tracked(__u32 tracking, __u32 slot_word)
 {
-	return (tracking == LB_TRACK_ADAPTIVE && slot_word & LB_SLOT_LOOKUP) ||
-	       tracking == LB_TRACK_ALWAYS;
+	_Static_assert(LB_SLOT_LOOKUP >> 30 == LB_TRACK_ADAPTIVE, "");
+	return (tracking & (slot_word >> 30 | LB_TRACK_ALWAYS)) != 0;
 }
 
 // The live backend of @flow (now_s is filled in here) where its slot or service asks for tracking,

@@ -18,14 +18,14 @@ static __always_inline const struct lb_index_line *lb_index_line(struct lb_env *
 }
 
 // The key's value in its lines, or 0.
-LB_CALLED __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 half0, __u64 half1,
-			       __u32 port_protocol)
+LB_CALLED __u64 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 half0, __u64 half1,
+			       __u64 port_protocol)
 {
 	__u32 hash = lb_index_hash_words(half0, half1, port_protocol);
 
 	for (__u32 i = 0; i < LB_INDEX_PROBE; i++) {
 		const struct lb_index_line *line = lb_index_line(env, which, hash + i);
-		__u32 value;
+		__u64 value;
 
 		if (!line)
 			return 0;
@@ -37,13 +37,13 @@ LB_CALLED __u32 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 ha
 }
 
 // @hash: lb_index_hash_words() of the rest.
-static __always_inline __u32 lb_index_lookup_hashed(struct lb_env *env, enum lb_index which,
+static __always_inline __u64 lb_index_lookup_hashed(struct lb_env *env, enum lb_index which,
 						    const struct lb_address *address,
-						    __u32 port_protocol, __u32 hash)
+						    __u64 port_protocol, __u32 hash)
 {
 	__u64 half0 = address->halves[0], half1 = address->halves[1];
 	const struct lb_index_line *line = lb_index_line(env, which, hash);
-	__u32 value;
+	__u64 value;
 
 	if (!line)
 		return 0;
@@ -53,7 +53,7 @@ static __always_inline __u32 lb_index_lookup_hashed(struct lb_env *env, enum lb_
 	return lb_index_probe(env, which, half0, half1, port_protocol);
 }
 
-static __always_inline __u32 lb_index_lookup(struct lb_env *env, enum lb_index which,
+static __always_inline __u64 lb_index_lookup(struct lb_env *env, enum lb_index which,
 					     const struct lb_address *address, __u8 protocol,
 					     __be16 port)
 {
@@ -61,9 +61,9 @@ static __always_inline __u32 lb_index_lookup(struct lb_env *env, enum lb_index w
 				      lb_index_hash(address, protocol, port));
 }
 
-// The service row of (address, protocol, port); for protocol 0 and port 0 the bits of enum lb_vip;
-// 0: there is none.
-static __always_inline __u32 lb_service_lookup(struct lb_env *env, const struct lb_address *address,
+// The service of (address, protocol, port), as LB_SERVICE_WORD() says it; for protocol 0 and port 0
+// the bits of enum lb_vip; 0: there is none.
+static __always_inline __u64 lb_service_lookup(struct lb_env *env, const struct lb_address *address,
 					       __u8 protocol, __be16 port)
 {
 	return lb_index_lookup(env, LB_INDEX_SERVICE, address, protocol, port);
@@ -82,19 +82,19 @@ static __always_inline __u32 lb_service_lookup_reverse(struct lb_env *env,
 						       const struct lb_address *address,
 						       __u8 protocol, __be16 port)
 {
-	return lb_index_lookup(env, LB_INDEX_REVERSE, address, protocol, port);
+	return (__u32)lb_index_lookup(env, LB_INDEX_REVERSE, address, protocol, port);
 }
 
 // The same of lb_index_port_protocol(), where @hash, lb_index_hash_words() of the rest, is known.
 static __always_inline __u32 lb_service_lookup_reverse_hashed(struct lb_env *env,
 							      const struct lb_address *address,
-							      __u32 port_protocol, __u32 hash)
+							      __u64 port_protocol, __u32 hash)
 {
-	return lb_index_lookup_hashed(env, LB_INDEX_REVERSE, address, port_protocol, hash);
+	return (__u32)lb_index_lookup_hashed(env, LB_INDEX_REVERSE, address, port_protocol, hash);
 }
 
 // Both again, where a packet seldom comes: a call instead of code in line.
-static __always_inline __u32 lb_service_lookup_rarely(struct lb_env *env,
+static __always_inline __u64 lb_service_lookup_rarely(struct lb_env *env,
 						      const struct lb_address *address,
 						      __u8 protocol, __be16 port)
 {
@@ -106,6 +106,6 @@ static __always_inline __u32 lb_service_lookup_reverse_rarely(struct lb_env *env
 							      const struct lb_address *address,
 							      __u8 protocol, __be16 port)
 {
-	return lb_index_probe(env, LB_INDEX_REVERSE, address->halves[0], address->halves[1],
-			      lb_index_port_protocol(port, protocol));
+	return (__u32)lb_index_probe(env, LB_INDEX_REVERSE, address->halves[0], address->halves[1],
+				     lb_index_port_protocol(port, protocol));
 }

@@ -13,9 +13,10 @@ static __always_inline __u32 lb_slot_at(__u32 ring_offset, __u32 ring_len, __u64
 	return ring_offset + (__u32)((hash >> 32) * ring_len >> 32);
 }
 
-static __always_inline __u32 lb_slot_of(const struct lb_service *service, __u64 hash)
+// @service: LB_SERVICE_WORD().
+static __always_inline __u32 lb_slot_of(__u64 service, __u64 hash)
 {
-	return lb_slot_at(service->ring_offset, service->ring_len, hash);
+	return lb_slot_at(LB_SERVICE_RING_OFFSET(service), LB_SERVICE_RING_LEN(service), hash);
 }
 
 // @at: lb_slot()'s.

@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 4
+#define LB_LAYOUT_VERSION 5
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.
@@ -167,9 +167,9 @@ struct lb_index_entry {
 	struct lb_address address;
 	__be16 port;
 	__u8 protocol;
-	__u8 more;   // live word, in the first entry of a line only: look in the next line too
-	__u32 value; // live word: service or backend row, or enum lb_vip; 0: free
-	__u32 pad[2];
+	__u8 more; // live word, in the first entry of a line only: look in the next line too
+	__u32 pad;
+	__u64 value; // live word: LB_SERVICE_WORD(), enum lb_vip, or backend row; 0: free
 };
 
 struct lb_index_line {
@@ -183,6 +183,19 @@ enum lb_vip {
 	LB_VIP_ANY_PORT = 4, // a service with port 0 exists: look for it
 };
 
+// What the index says of a service is all that a packet in the steady state asks of it, so that it
+// need not wait for the service's row: the row, how it tracks, where its ring is in `slots` (it
+// begins a line), and its length.
+#define LB_SERVICE_ROW_BITS 18
+#define LB_SERVICE_MAX ((1u << LB_SERVICE_ROW_BITS) - 1)
+#define LB_SERVICE_WORD(row, tracking, ring_offset, ring_len)                                      \
+	((__u64)(row) | (__u64)((tracking) % LB_TRACK_NONE) << LB_SERVICE_ROW_BITS |               \
+	 (__u64)((ring_offset) / LB_SLOTS_PER_LINE) << 20 | (__u64)(ring_len) << 40)
+#define LB_SERVICE_ROW(word) ((__u32)(word)&LB_SERVICE_MAX)
+#define LB_SERVICE_TRACKING(word) ((__u32)((word) >> LB_SERVICE_ROW_BITS) & 3) // NONE: 0
+#define LB_SERVICE_RING_OFFSET(word) ((__u32)((word) >> 16) & (LB_SLOT_MAX - LB_SLOTS_PER_LINE))
+#define LB_SERVICE_RING_LEN(word) ((__u32)((word) >> 40))
+
 // ---- services. Written by lbd, read by packets. Row 0 is not used. ----
 
 enum lb_mode { LB_MODE_NAT = 1, LB_MODE_L2, LB_MODE_IPIP, LB_MODE_GUE };
@@ -194,10 +207,10 @@ enum lb_service_flag {
 };
 
 struct lb_service {
-	__u32 ring_offset; // its first slot in `slots`
-	__u32 ring_len;	   // slots; a prime
+	__u32 ring_offset; // its first slot in `slots`; packets read it in LB_SERVICE_WORD()
+	__u32 ring_len;	   // slots; a prime; read there, too
 	__u32 idle_s;	   // live word: an entry's life
-	__u8 tracking;	   // live word: enum lb_tracking
+	__u8 tracking;	   // enum lb_tracking; read there, too
 	__u8 mode;	   // enum lb_mode, for people; packets read the backend's
 	__u8 protocol;	   // IPPROTO_TCP, IPPROTO_UDP
 	__u8 family;	   // 4 or 6, of its VIPs
@@ -246,28 +259,6 @@ enum lb_backend_flag {
 	LB_BACKEND_RESET = 2, // down under `on_down: reset`: its entries read as misses
 };
 
-struct lb_backend {
-	struct lb_address address;
-	struct lb_address vip; // nat: what a reply's source becomes
-	__be16 port;	       // nat: what the destination's port becomes
-	__be16 vip_port;       // nat: what a reply's source port becomes
-	__u8 mode;	       // enum lb_mode
-	__u8 family;	       // 4 or 6, of `address`: a tunnel's outer family
-	__u8 protocol;
-	__u8 pad8;
-	__u32 service;	 // row
-	__u32 hop;	 // live word: row in `hops`; 0: unresolved
-	__u32 flags;	 // live word: bits of enum lb_backend_flag
-	__u32 state;	 // live word: enum lb_row_state; a packet drops on a retired row
-	__u32 retired_s; // lbd's own
-	// nat: what checksums change by when the VIP and its port become the backend's
-	// (checksum.h).
-	__u16 address_sum; // addresses
-	__u16 flow_sum;	   // addresses and ports
-};
-
-// ---- hops: immutable once named. Row 0 is "unresolved". Written by lbd. ----
-
 // Where a packet leaves.
 struct lb_link {
 	__u32 ifindex;
@@ -275,6 +266,36 @@ struct lb_link {
 	__u8 macs[12]; // destination, source
 	__u32 pad;     // so that what copies 16 bytes of macs reads nothing else
 };
+
+struct lb_backend {
+	struct lb_address address;
+	// That of hop `link_hop`: where it is `hop` too, a packet need not wait for the hop's row.
+	// It is written while it has not been for the grace period.
+	struct lb_link link;
+	__u32 hop;	// live word: row in `hops`; 0: unresolved
+	__u32 link_hop; // live word
+	__u32 state;	// live word: enum lb_row_state; a packet drops on a retired row
+	__u8 flags;	// live word: bits of enum lb_backend_flag
+	__u8 grow;	// bytes of outer header: lb_mode_grow() of `mode` and `family`
+	__u16 pad16;
+	// nat: what checksums change by when the VIP and its port become the backend's
+	// (checksum.h).
+	__u16 address_sum; // addresses
+	__u16 flow_sum;	   // addresses and ports
+	__be16 port;	   // nat: what the destination's port becomes
+	__u8 mode;	   // enum lb_mode
+	__u8 family;	   // 4 or 6, of `address`: a tunnel's outer family
+	// The first line, which is all that a packet to it reads, is full here.
+	struct lb_address vip; // nat: what a reply's source becomes
+	__be16 vip_port;       // nat: what a reply's source port becomes
+	__u8 protocol;
+	__u8 pad8;
+	__u32 service;	 // row
+	__u32 retired_s; // lbd's own
+	__u32 pad[9];
+};
+
+// ---- hops: immutable once named. Row 0 is "unresolved". Written by lbd. ----
 
 struct lb_hop {
 	struct lb_link link;

@@ -83,8 +83,8 @@ static __always_inline void lb_trace_note_packet(struct lb_trace_tuple *t,
 {
 	t->source = p->source;
 	t->destination = p->destination;
-	t->source_port = p->source_port;
-	t->destination_port = p->destination_port;
+	t->source_port = lb_packet_source_port(p);
+	t->destination_port = lb_packet_destination_port(p);
 	t->protocol = p->protocol;
 }
 

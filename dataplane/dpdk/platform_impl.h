@@ -140,17 +140,24 @@ static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
 	return env->limits;
 }
 
-static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
+static __always_inline __u32 lb_cpu(struct lb_env *env)
+{
+	return 0; // its rows are known
+}
+
+static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env,
+								       __u32 cpu, __u32 i)
 {
 	return LB_ROW(env->service_counters, i, env->service_n);
 }
 
-static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
+static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env,
+								       __u32 cpu, __u32 i)
 {
 	return LB_ROW(env->backend_counters, i, env->backend_n);
 }
 
-static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
+static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 cpu, __u32 i)
 {
 	return LB_ROW(env->reason_lines, i, LB_REASON_LINES);
 }

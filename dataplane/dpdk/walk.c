@@ -117,20 +117,20 @@ static __always_inline void stage_slot(struct burst *b, const struct list *reque
 	__u8 tracking;
 
 	if (b->flows.targets_n == 1) {
-		tracking = b->flows.targets[0].service->tracking;
+		tracking = (__u8)LB_SERVICE_TRACKING(b->flows.targets[0].service);
 		FOR_ROWS(requests, slot_one(&env, b, i, tracking));
 		return;
 	}
-	FOR_ROWS(requests, slot_one(&env, b, i, service_of(b, i)->tracking));
+	FOR_ROWS(requests, slot_one(&env, b, i, (__u8)LB_SERVICE_TRACKING(service_of(b, i))));
 }
 
 static __always_inline void track(struct burst *b, size_t i, const struct lb_packet *p)
 {
-	struct lb_decision d = {
-		.hash = b->flows.hash[i], .slot = b->flows.slot[i], .slot_word = b->backends[i]};
+	struct lb_decision d = {.hash = b->flows.hash[i], .slot_word = b->backends[i]};
 
+	lb_decide_set_service(&d, service_of(b, i));
 	set_way(b, i, WAY_TRACKED);
-	b->reasons[i] = (__u8)lb_decide_tracked(b->env, p, service_of(b, i), &d);
+	b->reasons[i] = (__u8)lb_decide_tracked(b->env, p, &d);
 	b->backends[i] = d.backend;
 	b->is_untracked[i] = d.is_untracked;
 	prefetch_backend(b->env, d.backend);
@@ -190,7 +190,7 @@ static __always_inline void end_way(struct burst *b, size_t i, enum lane_way way
 	if (way == WAY_REPLY) {
 		lb_decide_reply_of(env, p, b->backends[i], LB_REASON_REPLY, &d);
 	} else {
-		d.service = (__u32)(service_of(b, i) - env->tables.services);
+		lb_decide_set_service(&d, service_of(b, i));
 		d.hash = b->flows.hash[i];
 		d.backend = b->backends[i];
 		d.is_untracked = way == WAY_TRACKED ? b->is_untracked[i] : 0;

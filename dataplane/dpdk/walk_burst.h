@@ -58,7 +58,8 @@ static __always_inline void set_way(struct burst *b, size_t i, enum lane_way way
 	b->flows.marks[i] = (__u16)((b->flows.marks[i] & ~LANE_WAY_MASK) | way);
 }
 
-static __always_inline const struct lb_service *service_of(const struct burst *b, size_t i)
+// LB_SERVICE_WORD()
+static __always_inline __u64 service_of(const struct burst *b, size_t i)
 {
 	return b->flows.targets[LANE_TARGET(b->flows.marks[i])].service;
 }

@@ -30,11 +30,12 @@ enum lane_way {
 
 // Whom flows are for.
 struct walk_target {
-	__u64 to;   // lb_hash_to()
-	__u64 ring; // of the service: where it is in `slots`, its length in the high half
-	const struct lb_service *service;
+	__u64 to;      // lb_hash_to()
+	__u64 ring;    // of the service: where it is in `slots`, its length in the high half
+	__u64 service; // LB_SERVICE_WORD()
 };
-#define WALK_RING(service) ((service)->ring_offset | (__u64)(service)->ring_len << 32)
+#define WALK_RING(service)                                                                         \
+	(LB_SERVICE_RING_OFFSET(service) | (__u64)LB_SERVICE_RING_LEN(service) << 32)
 
 // Row i is of the burst's packet i.
 struct walk_flows {

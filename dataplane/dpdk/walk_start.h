@@ -60,7 +60,7 @@ static __always_inline bool start_like(struct burst *b, size_t i, __u8 *start, _
 static __always_inline void start_reply(struct burst *b, size_t i, const struct lb_packet *p,
 					__u8 kind)
 {
-	start_source(b, i, p, lb_index_port_protocol(p->source_port, p->protocol),
+	start_source(b, i, p, lb_index_port_protocol(lb_packet_source_port(p), p->protocol),
 		     LANE_MARK(kind | WAY_REPLY, 0));
 	b->replies_n++;
 }
@@ -92,15 +92,12 @@ static __always_inline void set_last(struct last *last, const struct lb_packet_l
 	last->mark = mark;
 }
 
-// Makes a service a target, and the last one. Returns false where there is none such.
-static __always_inline bool start_target(struct burst *b, const struct lb_packet *p,
-					 const struct lb_packet_like *like, __u32 row)
+// Makes a service a target, and the last one. @service: LB_SERVICE_WORD().
+static __always_inline void start_target(struct burst *b, const struct lb_packet *p,
+					 const struct lb_packet_like *like, __u64 service)
 {
-	const struct lb_service *service = lb_service_row(b->env, row);
 	const unsigned int target = b->flows.targets_n;
 
-	if (!service)
-		return false;
 	b->flows.targets[b->flows.targets_n++] = (struct walk_target){
 		.to = lb_hash_to(&p->destination, p->protocol),
 		.ring = WALK_RING(service),
@@ -112,7 +109,6 @@ static __always_inline bool start_target(struct burst *b, const struct lb_packet
 	b->is_known |= 1ull << known_of(like);
 	set_last(last_of(b, p->family), like, b->targets[target].mark);
 	b->families |= p->family == 4 ? WALK_IPV4 : WALK_IPV6;
-	return true;
 }
 
 // A sound TCP or UDP packet that is not the last one's, or not plain. @kind: without its way.
@@ -136,10 +132,11 @@ static __always_inline void start_other(struct burst *b, size_t i, const struct 
 			start_reply(b, i, p, kind);
 			return;
 		}
-		if (!d.service || !start_target(b, p, &like, d.service)) {
+		if (!d.service) {
 			start_none(b, i, WAY_WHOLE);
 			return;
 		}
+		start_target(b, p, &like, d.service_word);
 	}
 	// walk_flows() asks that of plain ones.
 	if (!(kind & LANE_PLAIN) && !lb_decide_is_unicast_source(p)) {

@@ -22,7 +22,7 @@ static __always_inline const struct lb_link *end_in_place(struct lb_env *env, co
 	if (unlikely(lb_decide_link(env, &p, 0, d) != LB_REASON_NONE))
 		return NULL;
 	lb_decide_transmit(d, reason);
-	lb_count_backend(env, &p, d);
+	lb_count_backend(env, lb_cpu(env), &p, d);
 	lb_apply_request_plain(&p, d, mode);
 	return d->link;
 }
@@ -42,7 +42,7 @@ static __always_inline const struct lb_link *end_tunnel(struct lb_env *env, cons
 		return NULL;
 	d->hash = b->flows.hash[i];
 	lb_decide_transmit(d, LB_REASON_CURRENT);
-	lb_count_backend(env, &p, d);
+	lb_count_backend(env, lb_cpu(env), &p, d);
 	// As rte_pktmbuf_prepend() does, which would ask once more.
 	m->data_off = (__u16)(m->data_off - grow);
 	m->data_len = (__u16)(m->data_len + grow);
@@ -66,7 +66,7 @@ static __always_inline const struct lb_link *end_reply(struct lb_env *env, const
 	    route != LB_ROUTE_HOP || lb_decide_link(env, &p, 0, &d) != LB_REASON_NONE)
 		return NULL;
 	lb_decide_transmit(&d, LB_REASON_REPLY);
-	lb_count_backend(env, &p, &d);
+	lb_count_backend(env, lb_cpu(env), &p, &d);
 	lb_apply_in_place_plain(&p, &d);
 	return d.link;
 }
@@ -87,7 +87,7 @@ static __always_inline void end_sent(struct walk_result *ret, size_t send_n, str
 static __always_inline void end_run(struct lb_env *env, enum lb_reason reason, size_t send_n,
 				    struct walk_result *ret)
 {
-	lb_count_reason(env, reason, (__u32)(send_n - ret->send_n));
+	lb_count_reason(env, lb_cpu(env), reason, (__u32)(send_n - ret->send_n));
 	ret->send_n = (unsigned int)send_n;
 }
 

@@ -12,6 +12,7 @@
 
 #define LB_CALLED static __noinline
 #define LB_ROOM(type) (&(type){})
+#define LB_SETTLE(x) ((void)(x))
 #define LB_IS_BEYOND(at, n, end) ((end) - (at) < (long)(n))
 
 static __always_inline __u64 lb_load64(const __u64 *p)

@@ -111,36 +111,40 @@ static __always_inline struct lb_limit_line *lb_limit_line(struct lb_env *env)
 	return LB_NATIVE_ROW(env, &env->tables->limits[env->cpu], &env->limit_copy);
 }
 
-static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env, __u32 i)
+static __always_inline __u32 lb_cpu(struct lb_env *env)
+{
+	return env->cpu;
+}
+
+static __always_inline struct lb_service_counters *lb_service_counters(struct lb_env *env,
+								       __u32 cpu, __u32 i)
 {
 	const struct lb_meta *m = env->tables->meta;
 
-	if (i >= m->service_n || env->cpu >= m->cpu_n)
+	if (i >= m->service_n || cpu >= m->cpu_n)
 		return NULL;
-	return LB_NATIVE_ROW(env,
-			     &env->tables->service_counters[(size_t)env->cpu * m->service_n + i],
+	return LB_NATIVE_ROW(env, &env->tables->service_counters[(size_t)cpu * m->service_n + i],
 			     &env->service_copy);
 }
 
-static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env, __u32 i)
+static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb_env *env,
+								       __u32 cpu, __u32 i)
 {
 	const struct lb_meta *m = env->tables->meta;
 
-	if (i >= m->backend_n || env->cpu >= m->cpu_n)
+	if (i >= m->backend_n || cpu >= m->cpu_n)
 		return NULL;
-	return LB_NATIVE_ROW(env,
-			     &env->tables->backend_counters[(size_t)env->cpu * m->backend_n + i],
+	return LB_NATIVE_ROW(env, &env->tables->backend_counters[(size_t)cpu * m->backend_n + i],
 			     &env->backend_copy);
 }
 
-static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 i)
+static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 cpu, __u32 i)
 {
 	const struct lb_meta *m = env->tables->meta;
 
-	if (i >= LB_REASON_LINES || env->cpu >= m->cpu_n)
+	if (i >= LB_REASON_LINES || cpu >= m->cpu_n)
 		return NULL;
-	return LB_NATIVE_ROW(env,
-			     &env->tables->reason_counters[(size_t)env->cpu * LB_REASON_LINES + i],
+	return LB_NATIVE_ROW(env, &env->tables->reason_counters[(size_t)cpu * LB_REASON_LINES + i],
 			     &env->reason_copy);
 }
 

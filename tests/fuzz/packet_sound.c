@@ -147,14 +147,14 @@ static bool is_row_of_flow(const struct lb_packet *came, const struct lb_decisio
 		       q->destination_port == row->port;
 	if (d->is_reply)
 		return lb_address_is_equal(&came->source, &row->address) &&
-		       (!came->has_ports || came->source_port == row->port);
+		       (!came->has_ports || lb_packet_source_port(came) == row->port);
 	if (row->mode != LB_MODE_NAT)
 		return true;
 	if (q->at)
 		return lb_address_is_equal(&q->source, &row->vip) &&
 		       q->source_port == row->vip_port;
 	return lb_address_is_equal(&came->destination, &row->vip) &&
-	       (!came->has_ports || came->destination_port == row->vip_port);
+	       (!came->has_ports || lb_packet_destination_port(came) == row->vip_port);
 }
 
 static void demand_in_place(const uint8_t *frame, const struct lb_packet *came,

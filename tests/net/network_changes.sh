@@ -44,8 +44,9 @@ hop_mac()
 		[.[].value | .[8:14] | map(ltrimstr("0x")) | join(":")] | index($mac)'
 }
 
-# hop_by LINK: every backend's hop is on it. A live row's hop is in bytes 44 and 45 (struct
-# lb_backend), a hop's interface begins its row.
+# hop_by LINK: every backend's hop is on it, and so is the row's copy of the hop's link. A live row's
+# hop is in bytes 40 and 41, its copy begins with the interface, in byte 16 (struct lb_backend); so
+# does a hop's row.
 hop_by()
 {
 	local index
@@ -55,8 +56,9 @@ hop_by()
 		--argjson index "$index" '
 		def byte: ltrimstr("0x") | explode | map(if . > 96 then . - 87 else . - 48 end) |
 			.[0] * 16 + .[1];
-		[.[].value | select(.[52] == "0x01") | (.[44] | byte) + 256 * (.[45] | byte) |
-			$hops[0][.].value[0] | byte] | length == 4 and all(. == $index)'
+		[.[].value | select(.[48] == "0x01") | (.[16] | byte),
+			((.[40] | byte) + 256 * (.[41] | byte) | $hops[0][.].value[0] | byte)] |
+			length == 8 and all(. == $index)'
 }
 unbroken "steady"
 

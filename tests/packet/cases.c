@@ -146,10 +146,11 @@ static void put_backend(struct filling *f)
 	b->protocol = (uint8_t)next_number(f);
 	b->service = (uint32_t)next_number(f);
 	b->hop = (uint32_t)next_number(f);
-	b->flags = (uint32_t)next_number(f);
+	b->flags = (uint8_t)next_number(f);
 	b->state = (uint32_t)next_number(f);
 	b->address_sum = (uint16_t)next_number(f);
 	b->flow_sum = (uint16_t)next_number(f);
+	b->grow = (uint8_t)lb_mode_grow(b->mode, b->family);
 }
 
 // Slots OFFSET to OFFSET + LEN say WORD.
@@ -226,12 +227,13 @@ static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint
 	struct lb_address address;
 	uint8_t protocol;
 	__be16 port;
-	uint32_t value, hash;
+	uint64_t value;
+	uint32_t hash;
 
 	next_address(f, &address);
 	protocol = (uint8_t)next_number(f);
 	port = next_port(f);
-	value = (uint32_t)next_number(f);
+	value = next_number(f);
 	hash = lb_index_hash(&address, protocol, port);
 	for (uint32_t at = far ? (uint32_t)next_number(f) : 0; at < LB_INDEX_PROBE; at++) {
 		for (int i = 0; i < LB_INDEX_ENTRIES; i++) {
@@ -437,6 +439,19 @@ void cases_size(uint32_t cpu_n, struct lb_meta *ret)
 	};
 }
 
+// Some rows know their hop's link, some that of another hop, some none.
+static void fill_own_links(struct lb_tables *t)
+{
+	for (uint32_t row = 1; row < t->meta->backend_n; row++) {
+		struct lb_backend *b = &t->backends[row];
+		const uint32_t hops[] = {b->hop, (b->hop + 1) % t->meta->hop_n, 0};
+
+		b->link_hop = hops[row % 3];
+		if (b->link_hop < t->meta->hop_n)
+			b->link = t->hops[b->link_hop].link;
+	}
+}
+
 void cases_fill(const struct cases *c, const struct packet_case *pc, bool is_after, uint32_t cpu,
 		struct lb_tables *t, struct case_facts *ret)
 {
@@ -454,6 +469,7 @@ void cases_fill(const struct cases *c, const struct packet_case *pc, bool is_aft
 		put_line(&f, c->world[i], is_after);
 	for (size_t i = 0; i < pc->lines_n; i++)
 		put_line(&f, pc->lines[i], is_after);
+	fill_own_links(t);
 	if (is_after) {
 		uint32_t line = cpu * LB_REASON_LINES + ret->reason / LB_REASONS_PER_LINE;
 

@@ -174,7 +174,7 @@ def mapped():
 def crowded_index():
     """The look-up goes on behind a line that says so, and ends where none does."""
     nat = SERVICES["nat", 4, TCP]
-    away = [f"index-far {address('203.0.113.77')} {TCP} 80 {nat.row} {at}" for at in (7,)]
+    away = [f"index-far {address('203.0.113.77')} {TCP} 80 {nat.word()} {at}" for at in (7,)]
     vip = [f"index {address('203.0.113.77')} 0 0 1", f"filter {address('203.0.113.77')}"]
     packet = (ETHER / ip(CLIENT[4], "203.0.113.77") / l4(TCP, 40000, 80) / Raw(PAYLOAD))
     out = dropped("a service that stands seven lines behind its own is found (and has no backend)",

@@ -162,7 +162,14 @@ class Service:
 
     def line(self, tracking=None, idle=900):
         tracking = self.tracking if tracking is None else tracking
-        return f"service {self.row} {self.offset} {self.RING} {idle} {tracking} {self.protocol}"
+        return (f"service {self.row} {self.offset} {self.RING} {idle} {tracking} {self.protocol}\n"
+                f"index {address(self.vip)} {self.protocol} {self.port} {self.word(tracking)}")
+
+    def word(self, tracking=None):
+        """What the index says of it."""
+        tracking = self.tracking if tracking is None else tracking
+        return (self.row + (0 if tracking == NONE else tracking) * 2**18
+                + self.offset // 16 * 2**20 + self.RING * 2**40)
 
     def hash(self, source, source_port, port=None):
         return flow_hash(source, self.vip, source_port, port or self.port, self.protocol)
@@ -175,7 +182,6 @@ class Service:
 
     def lines(self):
         lines = [self.line(), self.ring(self.a.row, self.a.row), self.a.line(), self.b.line(),
-                 f"index {address(self.vip)} {self.protocol} {self.port} {self.row}",
                  f"index {address(self.vip)} 0 0 {self.vip_bits}", f"filter {address(self.vip)}"]
         if self.mode == NAT:
             lines += [f"reverse {address(b.address)} {self.protocol} {b.port} {b.row}"

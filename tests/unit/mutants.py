@@ -119,9 +119,11 @@ MUTANTS = [
      "own->is_clean = false;", ";"),
     # ---- rows, restarts ----
     ("a backend that comes back gets slots before its flags are clear",
-     CONTROL + "publish_rows.c", "\tpublish_store_32(p, &b->flags, flags);\n",
+     CONTROL + "publish_rows.c", "\tpublish_store_8(p, &b->flags, flags);\n",
      "\tring_set_dirty(p, b->service);\n\tring_flush(p);\n"
-     "\tpublish_store_32(p, &b->flags, flags);\n"),
+     "\tpublish_store_8(p, &b->flags, flags);\n"),
+    ("a service says that it tracks before its packets do", CONTROL + "sweep.c",
+     "\tif (tracking != LB_TRACK_NONE)\n\t\tservice_publish(p, row, tracking);\n", ""),
     ("a removed backend is cut at once", CONTROL + "publish.c",
      "backend_leave(p, row, p->now_s + PUBLISH_LEAVE_DEFAULT_S);",
      "backend_leave(p, row, p->now_s);"),

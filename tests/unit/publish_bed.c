@@ -15,6 +15,7 @@
 
 #include "control/tables_list.h"
 #include "dataplane/core/index.h"
+#include "dataplane/core/packet.h"
 
 struct tables *bed_tables(const struct bed_sizes *sizes)
 {
@@ -271,6 +272,23 @@ static void check_index(const struct pub_index *x)
 	}
 }
 
+// What the index says of a service is what its row says.
+static void check_words(const struct publisher *p, uint32_t row)
+{
+	const struct lb_service *s = &p->t->services[row];
+
+	for (size_t i = 0; i < p->services[row].vips_n; i++) {
+		uint64_t value = index_value(&p->service_index, &p->services[row].vips[i],
+					     s->protocol, s->port);
+
+		assert_int_equal(value,
+				 LB_SERVICE_WORD(row, s->tracking, s->ring_offset, s->ring_len));
+		assert_int_equal(LB_SERVICE_ROW(value), row);
+		assert_int_equal(LB_SERVICE_RING_OFFSET(value), s->ring_offset);
+		assert_int_equal(LB_SERVICE_RING_LEN(value), s->ring_len);
+	}
+}
+
 static void check_backends(const struct publisher *p, const struct counts *c)
 {
 	uint32_t leaving = 0, retired = 0;
@@ -289,6 +307,13 @@ static void check_backends(const struct publisher *p, const struct counts *c)
 					 row);
 			if (b->hop)
 				assert_int_equal(p->t->hops[b->hop].state, LB_ROW_LIVE);
+			if (b->link_hop) {
+				const struct lb_hop *hop = &p->t->hops[b->link_hop];
+
+				assert_int_equal(hop->state, LB_ROW_LIVE);
+				assert_memory_equal(&b->link, &hop->link, sizeof(b->link));
+			}
+			assert_int_equal(b->grow, lb_mode_grow(b->mode, b->family));
 		}
 	}
 	assert_int_equal(leaving, p->leaving_n);
@@ -310,6 +335,7 @@ void bed_check(const struct publisher *p)
 		if (p->services[row].is_in_use) {
 			assert_int_equal(p->t->services[row].state, LB_ROW_LIVE);
 			count_ring(p, row, &c);
+			check_words(p, row);
 		}
 	}
 	assert_int_equal(retired, p->retired_services_n);

@@ -59,8 +59,7 @@ static struct lb_packet flow(const char *source, const char *destination, uint16
 			     uint16_t destination_port, uint8_t protocol)
 {
 	struct lb_packet p = {.family = strchr(source, ':') ? 6 : 4,
-			      .source_port = htons(source_port),
-			      .destination_port = htons(destination_port),
+			      .ports = htons(source_port) | (uint32_t)htons(destination_port) << 16,
 			      .protocol = protocol,
 			      .has_ports = 1};
 	__be32 ipv4;
@@ -128,7 +127,7 @@ typedef void (*pattern_fn)(struct lb_packet *p, uint32_t i);
 
 static void by_port(struct lb_packet *p, uint32_t i)
 {
-	p->source_port = htons((uint16_t)i);
+	p->ports = (p->ports & 0xffff0000) | htons((uint16_t)i);
 	lb_address_set_ipv4(&p->source, htonl(0xc6336400 + (i >> 16)));
 }
 
@@ -154,9 +153,9 @@ static void by_network6(struct lb_packet *p, uint32_t i)
 
 static void check_even(const char *source, const char *destination, pattern_fn pattern)
 {
-	const struct lb_service service = {.ring_offset = 160, .ring_len = 16381};
-	enum { FLOWS_N = 1 << 20, LINES_N = 1 << 14 };
-	uint32_t *slots = calloc(service.ring_len, sizeof(*slots));
+	enum { FLOWS_N = 1 << 20, LINES_N = 1 << 14, RING_LEN = 16381 };
+	const uint64_t service = LB_SERVICE_WORD(1, LB_TRACK_NONE, 160, RING_LEN);
+	uint32_t *slots = calloc(RING_LEN, sizeof(*slots));
 	uint32_t *lines = calloc(LINES_N, sizeof(*lines));
 	struct lb_packet p = flow(source, destination, 40000, 80, 6);
 	__u64 keys[LB_FLOW_KEYS];
@@ -168,12 +167,12 @@ static void check_even(const char *source, const char *destination, pattern_fn p
 
 		pattern(&p, i);
 		hash = lb_hash_flow(keys, &p);
-		slot = lb_slot_of(&service, hash);
+		slot = lb_slot_of(service, hash);
 		assert_in_range(slot, 160, 160 + 16380);
 		slots[slot - 160]++;
 		lines[hash % LINES_N]++;
 	}
-	assert_even(slots, service.ring_len, FLOWS_N);
+	assert_even(slots, RING_LEN, FLOWS_N);
 	assert_even(lines, LINES_N, FLOWS_N);
 	free(slots);
 	free(lines);
@@ -211,9 +210,9 @@ static void test_every_bit_counts(void **state)
 			*byte ^= (uint8_t)(1 << bit % 8);
 		}
 		for (int bit = 0; bit < 16; bit++) {
-			p.source_port ^= (__be16)(1 << bit);
+			p.ports ^= 1u << bit;
 			assert_in_range(__builtin_popcountll(hash ^ hash_flow(key, &p)), 12, 52);
-			p.source_port ^= (__be16)(1 << bit);
+			p.ports ^= 1u << bit;
 		}
 	}
 }

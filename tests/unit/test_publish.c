@@ -260,10 +260,12 @@ static void a_vip_moves_between_services(void **state)
 	b->m->services[0].vips[0] = a2;
 	b->m->services[1].vips[0] = a1;
 	bed_apply(b);
-	assert_int_equal(index_value(&b->p->service_index, &a1, IPPROTO_TCP, htons(80)),
-			 bed_row(b, "two", 4));
-	assert_int_equal(index_value(&b->p->service_index, &a2, IPPROTO_TCP, htons(80)),
-			 bed_row(b, "web", 4));
+	assert_int_equal(
+		LB_SERVICE_ROW(index_value(&b->p->service_index, &a1, IPPROTO_TCP, htons(80))),
+		bed_row(b, "two", 4));
+	assert_int_equal(
+		LB_SERVICE_ROW(index_value(&b->p->service_index, &a2, IPPROTO_TCP, htons(80))),
+		bed_row(b, "web", 4));
 	assert_int_equal(index_value(&b->p->service_index, &a2, 0, 0), LB_VIP_KNOWN);
 	publisher_set_vip_of_host(b->p, &a2, true);
 	bed_restart(b);

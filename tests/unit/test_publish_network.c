@@ -89,6 +89,64 @@ static void a_new_row_takes_the_hop_of_its_address(void **state)
 	assert_int_equal(bed_slots(b, bed_backend(b, "far", "10.0.0.1")), 11);
 }
 
+// A packet may be reading a row's copy of its hop's link; the hop's own row does not change.
+static void a_copy_of_a_link_waits_until_nobody_reads_it(void **state)
+{
+	const struct publisher_hop first = {.ifindex = 7, .mtu = 1400};
+	const struct publisher_hop second = {.ifindex = 8, .mtu = 1300};
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	const struct lb_backend *row = &b->t->rows.backends[bed_backend(b, "web", "10.0.0.1")];
+	uint32_t before = row->hop;
+
+	assert_int_equal(row->link_hop, before);
+	assert_int_equal(row->link.ifindex, 1);
+	publisher_set_hop(b->p, &a, &first, b->now_s);
+	b->now_s += PUBLISH_GRACE_S;
+	publisher_set_hop(b->p, &a, &second, b->now_s);
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(b->t->rows.hops[row->hop].link.ifindex, 8);
+	assert_int_equal(row->link_hop, before);
+	assert_int_equal(row->link.ifindex, 1);
+	bed_check(b->p);
+	// It was left for the first: the second takes nothing from its time.
+	b->now_s++;
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(row->link_hop, row->hop);
+	assert_int_equal(row->link.ifindex, 8);
+	bed_check(b->p);
+}
+
+// Nor is it taken for another's, when a number of a hop's row comes round.
+static void a_copy_of_a_link_keeps_its_hop(void **state)
+{
+	const struct publisher_hop other = {.ifindex = 7, .mtu = 1400};
+	struct bed *b = *state;
+	struct lb_address a = bed_address("10.0.0.1");
+	const struct lb_backend *row = &b->t->rows.backends[bed_backend(b, "web", "10.0.0.1")];
+	uint32_t before = row->hop;
+
+	publisher_set_hop(b->p, &a, &other, b->now_s);
+	assert_int_equal(b->t->rows.hops[before].state, LB_ROW_LIVE);
+	bed_restart(b);
+	b->now_s += PUBLISH_GRACE_S;
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(row->link_hop, before); // nobody knows when it was left
+	assert_int_equal(b->t->rows.hops[before].state, LB_ROW_LIVE);
+	b->now_s++;
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(row->link_hop, row->hop);
+	assert_int_equal(b->t->rows.hops[before].state, LB_ROW_RETIRED);
+	publisher_set_hop(b->p, &a, NULL, b->now_s);
+	b->now_s += PUBLISH_GRACE_S + 1;
+	publisher_sweep_all(b->p, b->now_s);
+	assert_int_equal(row->link_hop, 0);
+	assert_int_equal(b->t->rows.hops[before].state, LB_ROW_FREE);
+	publisher_set_hop(b->p, &a, &other, b->now_s);
+	assert_int_equal(row->link_hop, row->hop); // no packet reads it: at once
+	bed_check(b->p);
+}
+
 // What packets read now.
 static uint32_t interface_of_default_route(const struct bed *b)
 {
@@ -183,6 +241,8 @@ int main(void)
 		TEST(nobody_is_refused_before_the_next_hops_are_known),
 		TEST(l2_takes_no_gateway),
 		TEST(a_new_row_takes_the_hop_of_its_address),
+		TEST(a_copy_of_a_link_waits_until_nobody_reads_it),
+		TEST(a_copy_of_a_link_keeps_its_hop),
 		TEST(routes_are_switched_at_once_while_sets_are_free),
 		TEST(a_route_without_a_row_for_its_hop_is_the_drivers),
 		TEST(a_new_daemon_writes_no_set_before_the_grace_period),

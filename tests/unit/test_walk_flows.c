@@ -48,7 +48,7 @@ static struct lb_address source_of(const struct walk_flows *f, size_t i)
 }
 
 // A burst of @n, of requests of @families and replies. Some are unsound where @is_sound is not set.
-static void make(struct walk_flows *f, const struct lb_service *services, size_t n,
+static void make(struct walk_flows *f, const uint64_t *services, size_t n,
 		 enum walk_families families, bool has_replies, bool is_sound)
 {
 	memset(f, 0xa5, sizeof(*f));
@@ -56,7 +56,7 @@ static void make(struct walk_flows *f, const struct lb_service *services, size_t
 	f->targets_n = 1 + next(3);
 	for (unsigned int t = 0; t < f->targets_n; t++)
 		f->targets[t] = (struct walk_target){
-			.to = next64(), .ring = WALK_RING(&services[t]), .service = &services[t]};
+			.to = next64(), .ring = WALK_RING(services[t]), .service = services[t]};
 	for (size_t i = 0; i < n; i++) {
 		const bool is_6 = families == WALK_BOTH ? next(2) : families == WALK_IPV6;
 		const bool is_udp = next(2), is_reply = has_replies && next(2);
@@ -136,13 +136,13 @@ static void check(const struct walk_flows *f, const __u64 *keys, size_t n)
 
 static void test_kind(flows_fn *fn)
 {
-	struct lb_service services[3];
+	uint64_t services[3];
 	__u64 keys[LB_FLOW_KEYS];
 	uint32_t sound_n = 0;
 
 	for (size_t i = 0; i < 3; i++)
-		services[i] = (struct lb_service){.ring_offset = next(1 << 20),
-						  .ring_len = 1 + next(1 << 20)};
+		services[i] =
+			LB_SERVICE_WORD(1 + i, LB_TRACK_NONE, next(1 << 20), 1 + next(1 << 20));
 	for (size_t i = 0; i < LB_FLOW_KEYS; i++)
 		keys[i] = next64();
 	for (int round = 0; round < ROUNDS; round++) {

@@ -47,7 +47,7 @@ static void set_ipv6(struct lb_address *a, uint16_t high, uint16_t low)
 }
 
 static bool put_index(struct lb_index_line *lines, uint32_t mask, const struct lb_address *address,
-		      uint8_t protocol, uint16_t port, uint32_t value)
+		      uint8_t protocol, uint16_t port, uint64_t value)
 {
 	uint32_t hash = lb_index_hash(address, protocol, LB_BE16(port));
 
@@ -209,8 +209,8 @@ static void fill_backend(struct world *w, uint32_t row, const struct world_servi
 {
 	static const uint8_t modes[] = {LB_MODE_NAT,  LB_MODE_NAT, LB_MODE_L2, LB_MODE_IPIP,
 					LB_MODE_IPIP, LB_MODE_GUE, LB_MODE_GUE};
-	static const uint16_t flags[] = {0, 0, 0, LB_BACKEND_DOWN,
-					 LB_BACKEND_DOWN | LB_BACKEND_RESET};
+	static const uint8_t flags[] = {0, 0, 0, LB_BACKEND_DOWN,
+					LB_BACKEND_DOWN | LB_BACKEND_RESET};
 	struct lb_backend *b = &w->t->backends[row];
 
 	b->mode = RANDOM_OF(&w->random, modes);
@@ -231,6 +231,13 @@ static void fill_backend(struct world *w, uint32_t row, const struct world_servi
 	b->flags = RANDOM_OF(&w->random, flags);
 	b->state = random_is(&w->random, 92) ? LB_ROW_LIVE : random_below(&w->random, 3);
 	lb_checksum_set_nat(b);
+	b->grow = (uint8_t)lb_mode_grow(b->mode, b->family);
+	if (random_is(&w->random, 70)) {
+		const bool is_own = b->hop < HOPS_N && random_is(&w->random, 70);
+
+		b->link_hop = is_own ? b->hop : random_below(&w->random, HOPS_N);
+		b->link = w->t->hops[b->link_hop].link;
+	}
 	if (b->mode == LB_MODE_NAT)
 		put_index(w->t->reverse_index, w->t->meta->reverse_mask, &b->address, b->protocol,
 			  LB_BE16(b->port), row);
@@ -268,9 +275,10 @@ static void fill_service(struct world *w, struct world_service *s, uint32_t *rin
 
 	row->ring_offset = *ring_offset;
 	row->ring_len = RANDOM_OF(&w->random, lens);
-	*ring_offset += row->ring_len;
+	*ring_offset +=
+		(row->ring_len + LB_SLOTS_PER_LINE - 1) / LB_SLOTS_PER_LINE * LB_SLOTS_PER_LINE;
 	if (random_is(&w->random, 2)) // its last slots are beyond the table
-		row->ring_offset = SLOTS_N - row->ring_len / 2;
+		row->ring_offset = SLOTS_N - LB_SLOTS_PER_LINE;
 	row->idle_s = RANDOM_OF(&w->random, idles);
 	row->tracking = (uint8_t)(1 + random_below(&w->random, 3));
 	row->protocol = s->protocol;
@@ -290,15 +298,17 @@ static void fill_services(struct world *w)
 
 	for (uint32_t i = 0; i < WORLD_SERVICES; i++) {
 		struct world_service *s = &w->services[i];
+		const struct lb_service *row;
 
 		s->row = 1 + i;
 		s->vip = random_below(&w->random, WORLD_VIPS - 1); // one VIP has none
 		s->protocol = random_is(&w->random, 70) ? LB_IP_TCP : LB_IP_UDP;
 		s->port = random_is(&w->random, 15) ? 0 : (uint16_t)(80 + i);
 		fill_service(w, s, &ring_offset);
-		// Seldom a row that is not in the table.
+		row = &w->t->services[s->row];
 		put_index(w->t->service_index, w->t->meta->service_mask, &w->vips[s->vip],
-			  s->protocol, s->port, random_is(&w->random, 98) ? s->row : 1000);
+			  s->protocol, s->port,
+			  LB_SERVICE_WORD(s->row, row->tracking, row->ring_offset, row->ring_len));
 	}
 }
 
@@ -309,8 +319,7 @@ static uint64_t hash_flow(const struct world *w, const struct world_flow *f)
 	const struct lb_packet p = {
 		.source = f->client,
 		.destination = w->vips[f->service->vip],
-		.source_port = LB_BE16(f->client_port),
-		.destination_port = LB_BE16(f->vip_port),
+		.ports = LB_BE16(f->client_port) | (uint32_t)LB_BE16(f->vip_port) << 16,
 		.family = world_family(&w->vips[f->service->vip]),
 		.protocol = f->service->protocol,
 	};
@@ -339,7 +348,7 @@ static void put_entry(struct world *w, const struct world_flow *f)
 {
 	const struct lb_service *service = &w->t->services[f->service->row];
 	uint64_t hash = hash_flow(w, f);
-	uint32_t slot = lb_slot_of(service, hash);
+	uint32_t slot = lb_slot_at(service->ring_offset, service->ring_len, hash);
 	struct lb_entry_line *line = &w->t->connections[hash & w->t->meta->connection_mask];
 	struct lb_entry *e = &line->entries[random_below(&w->random, LB_ENTRIES_PER_LINE)];
 

@@ -30,7 +30,7 @@ static bool is_key(const struct lb_index_entry *e, const struct ref_address *add
 
 // The key's value; 0: it has none. An entry lies in its key's line or in one of those behind, and
 // never behind a line that does not say `more`.
-static uint32_t find(const struct lb_index_line *lines, uint32_t mask,
+static uint64_t find(const struct lb_index_line *lines, uint32_t mask,
 		     const struct ref_address *address, uint8_t protocol, uint16_t port)
 {
 	uint32_t first = ref_hash_key(address, protocol, port);
@@ -48,7 +48,7 @@ static uint32_t find(const struct lb_index_line *lines, uint32_t mask,
 	return 0;
 }
 
-static uint32_t find_in_services(const struct ref_walk *w, const struct ref_address *address,
+static uint64_t find_in_services(const struct ref_walk *w, const struct ref_address *address,
 				 uint8_t protocol, uint16_t port)
 {
 	const struct lb_meta *m = w->tables->meta;
@@ -63,17 +63,18 @@ uint32_t ref_find_vip(const struct ref_walk *w, const struct ref_address *addres
 	// An address whose bit is clear never was a VIP.
 	if (!(w->tables->meta->vip_filter[bit / 64] >> (bit % 64) & 1))
 		return 0;
-	return find_in_services(w, address, 0, 0);
+	return (uint32_t)find_in_services(w, address, 0, 0);
 }
 
 uint32_t ref_find_service(const struct ref_walk *w, uint32_t vip, const struct ref_address *address,
 			  uint8_t protocol, uint16_t port)
 {
-	uint32_t service = find_in_services(w, address, protocol, port);
+	uint64_t service = find_in_services(w, address, protocol, port);
 
 	if (service == 0 && vip & LB_VIP_ANY_PORT)
 		service = find_in_services(w, address, protocol, 0);
-	return service;
+	// The rest of it says what the service's row says too.
+	return (uint32_t)(service % (1 << 18));
 }
 
 uint32_t ref_find_sender(const struct ref_walk *w, const struct ref_address *address,

@@ -143,7 +143,7 @@ struct world_answer world_send(struct world *w, uint32_t service, uint32_t flow,
 		.entry = d.entry,
 		.hash = d.hash,
 		.slot_word = d.slot_word,
-		.slot = d.slot,
+		.slot = lb_slot_of(d.service_word, d.hash),
 	};
 }
 
