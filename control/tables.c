@@ -39,8 +39,9 @@ void tables_size(const struct settings *s, const uint64_t hash_key[2], uint32_t 
 	m.backend_n = s->limits.backends + 1;
 	m.slot_n =
 		(s->limits.slots + LB_SLOTS_PER_LINE - 1) / LB_SLOTS_PER_LINE * LB_SLOTS_PER_LINE;
-	// Each backend may have a next hop of its own, and all may change at once while the old
-	// rows wait for their grace period; so may the hops of all sets of routes.
+	// Each backend may have a next hop of its own, its row's copy may be of another, and all
+	// may change at once while the old rows wait for their grace period; so may the hops of all
+	// sets of routes.
 	m.hop_n = m.backend_n * 3 + LB_ROUTE_SETS * LB_ROUTE_MAX * 2;
 	m.cpu_n = cpus_n;
 	// Two entries a line. A service has an entry a VIP, and a VIP one for itself: room for four

@@ -401,8 +401,8 @@ static __always_inline void lb_decide_set_service(struct lb_decision *d, __u64 w
 	d->service = LB_SERVICE_ROW(word);
 }
 
-// Whom a sound TCP or UDP packet is for: fills d->service, or returns the bits of enum lb_vip of a
-// VIP without such a service; 0: for no VIP.
+// Whom a sound TCP or UDP packet is for: fills d->service and its flow's hash, or returns the bits
+// of enum lb_vip of a VIP without such a service; 0: for no VIP.
 static __always_inline __u32 lb_decide_whom(struct lb_env *env, const struct lb_packet *p,
 					    struct lb_decision *d)
 {

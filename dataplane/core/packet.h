@@ -25,6 +25,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the core knows little
 #define LB_IPV6_LEN 40
 #define LB_TCP_LEN 20
 #define LB_UDP_LEN 8
+// Bytes of the headers of the shortest plain packet.
 #define LB_PLAIN_LEAST (LB_ETH_LEN + LB_IPV4_LEN + LB_UDP_LEN)
 
 #define LB_ETH_P_IPV4 LB_BE16(0x0800)

@@ -277,8 +277,10 @@ static void fill_service(struct world *w, struct world_service *s, uint32_t *rin
 	row->ring_len = RANDOM_OF(&w->random, lens);
 	*ring_offset +=
 		(row->ring_len + LB_SLOTS_PER_LINE - 1) / LB_SLOTS_PER_LINE * LB_SLOTS_PER_LINE;
-	if (random_is(&w->random, 2)) // its last slots are beyond the table
+	if (random_is(&w->random, 2)) { // its last slots are beyond the table
 		row->ring_offset = SLOTS_N - LB_SLOTS_PER_LINE;
+		row->ring_len = LB_SLOTS_PER_LINE + 15;
+	}
 	row->idle_s = RANDOM_OF(&w->random, idles);
 	row->tracking = (uint8_t)(1 + random_below(&w->random, 3));
 	row->protocol = s->protocol;
