@@ -20,6 +20,7 @@
 
 #include "control/pins.h"
 #include "control/tables_list.h"
+#include "control/xdp_tables.h"
 
 static int map_rows(struct tables *t, size_t i, const struct table_shape *shape, struct err *e)
 {
@@ -37,14 +38,14 @@ static int map_rows(struct tables *t, size_t i, const struct table_shape *shape,
 static int make_map(struct tables *t, size_t i, const struct table_shape *shape, struct err *e)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, shape->name, sizeof(__u32), shape->row_bytes,
-				shape->rows_n, &options);
+	struct xdp_map_shape map = xdp_tables_shape(shape->name, shape->row_bytes, shape->rows_n);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, shape->name, sizeof(__u32),
+				(__u32)map.row_bytes, (__u32)map.rows_n, &options);
 
 	if (fd < 0)
-		return err_set(e, fd,
-			       "table %s: cannot make a BPF array of %llu rows of %zu bytes: %s",
-			       shape->name, (unsigned long long)shape->rows_n, shape->row_bytes,
-			       strerror(-fd));
+		return err_set(
+			e, fd, "table %s: cannot make a BPF array of %llu rows of %zu bytes: %s",
+			shape->name, (unsigned long long)map.rows_n, map.row_bytes, strerror(-fd));
 	t->fds[i] = fd;
 	return map_rows(t, i, shape, e);
 }
@@ -118,6 +119,7 @@ static int open_pins(const struct settings *s, const struct table_shape *shapes,
 
 static int check_shape(int fd, const struct table_shape *shape, struct err *e)
 {
+	struct xdp_map_shape map = xdp_tables_shape(shape->name, shape->row_bytes, shape->rows_n);
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
 
@@ -129,12 +131,12 @@ static int check_shape(int fd, const struct table_shape *shape, struct err *e)
 		return err_set(e, -EINVAL,
 			       "table %s: the pinned map is not a mappable array; " PINS_MEND,
 			       shape->name);
-	if (info.value_size != shape->row_bytes || info.max_entries != shape->rows_n)
+	if (info.value_size != map.row_bytes || info.max_entries != map.rows_n)
 		return err_set(e, -EINVAL,
 			       "table %s: the pinned map has %u rows of %u bytes, not %llu of "
 			       "%zu; " PINS_MEND,
 			       shape->name, info.max_entries, info.value_size,
-			       (unsigned long long)shape->rows_n, shape->row_bytes);
+			       (unsigned long long)map.rows_n, map.row_bytes);
 	return 0;
 }
 
@@ -221,6 +223,12 @@ int tables_open(const struct settings *s, const uint64_t hash_key[2], struct tab
 
 	if (cpus_n < 0)
 		return err_set(e, cpus_n, "cannot count the CPUs: %s", strerror(-cpus_n));
+	if (cpus_n > LB_CPU_MAX)
+		return err_set(
+			e, -E2BIG,
+			"this machine may have %d CPUs, and XDP's tables have room for %d: start "
+			"the kernel with possible_cpus=%d",
+			cpus_n, LB_CPU_MAX, LB_CPU_MAX);
 	tables_size(s, hash_key, cpus_n, &meta);
 	status = pins_make_dirs(s, e);
 	if (status)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/xdp_tables.h"
 #include "xdp/lb.skel.h"
 
 // The end of what libbpf printed: its callback has no argument to hang this on.
@@ -56,36 +57,6 @@ static const char *last_word(void)
 	return line ? line + 1 : said;
 }
 
-// The two tables of one row are variables of the program (xdp/platform_impl.h): libbpf names their
-// maps by the section.
-static struct bpf_map *find_map(struct bpf_object *object, const char *table)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(object, table);
-	char section[64];
-
-	if (map)
-		return map;
-	snprintf(section, sizeof(section), ".data.%s", table);
-	return bpf_object__find_map_by_name(object, section);
-}
-
-static int reuse_maps(struct bpf_object *object, const struct tables *t, struct err *e)
-{
-#define TABLE_NAME(table, type, rows) #table,
-	static const char *const names[] = { LB_TABLES(TABLE_NAME) };
-#undef TABLE_NAME
-
-	for (size_t i = 0; i < t->n; i++) {
-		struct bpf_map *map = find_map(object, names[i]);
-		int status = map ? bpf_map__reuse_fd(map, t->fds[i]) : -ENOENT;
-
-		if (status)
-			return err_set(e, status, "table %s: the program cannot use it: %s",
-				       names[i], strerror(-status));
-	}
-	return 0;
-}
-
 static int program_id(int fd, uint32_t *ret)
 {
 	struct bpf_prog_info info = {};
@@ -119,13 +90,16 @@ static struct lb_bpf *load(const struct tables *t, const struct lb_trace_filter 
 	int status;
 
 	said[0] = '\0';
-	skeleton = lb_bpf__open();
+	status = xdp_tables_register();
+	skeleton = status ? NULL : lb_bpf__open();
 	if (!skeleton) {
-		err_set(e, -errno, "cannot read the XDP program: %s", strerror(errno));
+		status = status ? status : -errno;
+		err_set(e, status, "cannot read the XDP program: %s", strerror(-status));
 		goto out;
 	}
 	choose(skeleton, filter);
-	status = reuse_maps(skeleton->obj, t, e);
+	skeleton->rodata->lb_flat_sizes = xdp_tables_sizes(t->rows.meta);
+	status = xdp_tables_give(skeleton->obj, t->fds, e);
 	if (!status) {
 		status = lb_bpf__load(skeleton);
 		if (status)

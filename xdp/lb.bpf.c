@@ -115,7 +115,7 @@ __noinline int lb_xdp_find_answer(struct xdp_md *ctx, __u32 reason, __u32 mtu, _
 	if (!a)
 		return 0;
 	if (row) {
-		const struct lb_backend *backend = bpf_map_lookup_elem(&backends, &row);
+		const struct lb_backend *backend = lb_backend_row(ctx, row);
 
 		if (!backend)
 			return 0;

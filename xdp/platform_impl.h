@@ -3,14 +3,15 @@
 // The core's driver for the BPF program: the tables as maps. Found by include path
 // (see core/platform.h); included by lb.bpf.c alone, which thereby owns the maps.
 //
-// The maps are made and pinned by lbd, not by libbpf: before loading it gives each to
-// the object by bpf_map__reuse_fd(). Their sizes are known only then, so max_entries
-// here says nothing. A table's map has the table's name (LB_TABLES), but for the two
-// with a single row: `meta` and `routes` are read by their address, without a
-// look-up, as a global variable is: to libbpf they are the sections ".data.meta" and
-// ".data.routes", and these are the names of their maps. They too are
-// BPF_MAP_TYPE_ARRAY with BPF_F_MMAPABLE, one row, made by lbd (value size: that of
-// the struct), and must be given by bpf_map__reuse_fd() before bpf_object__load().
+// The maps are made and pinned by lbd, not by libbpf, a map a table of LB_TABLES and of its name:
+// before loading it gives each to the object (control/xdp_tables.h). Their sizes are known only
+// then, so max_entries here says nothing.
+//
+// Nearly all that packets read is read by its address, as a variable is, for a look-up costs ten
+// instructions more: the maps of those tables (LB_FLAT_TABLES) have one row, which is all of the
+// table. Rows are looked up in tables that may be too big, for the verifier follows an address for
+// 512 MiB only (connections, counters of a CPU and backend), and in those that few packets read.
+// Either kind is a BPF_MAP_TYPE_ARRAY with BPF_F_MMAPABLE, of the same bytes.
 #pragma once
 
 #include <linux/bpf.h>
@@ -50,12 +51,13 @@ static __always_inline void *lb_room(void)
 
 #include "dataplane/core/platform.h"
 #include "fib.h"
+#include "flat.h"
 
 // 0: the kernel's clock; else the time in seconds, fixed by tests before loading.
 const volatile __u32 lb_fixed_now_s = 0;
 
-struct lb_meta lb_meta_row SEC(".data.meta") = {};
-struct lb_routes lb_routes_row SEC(".data.routes") = {};
+// What the verifier must know of the tables' sizes; set from meta before loading.
+const volatile struct lb_flat_sizes lb_flat_sizes = {};
 
 #define LB_MAP(map, row)                                                                           \
 	struct {                                                                                   \
@@ -66,19 +68,13 @@ struct lb_routes lb_routes_row SEC(".data.routes") = {};
 		__type(value, row);                                                                \
 	} map SEC(".maps")
 
-LB_MAP(service_index, struct lb_index_line);
-LB_MAP(services, struct lb_service);
-LB_MAP(slots, struct lb_slot_line);
-LB_MAP(slot_times, struct lb_slot_time_line);
-LB_MAP(backends, struct lb_backend);
-LB_MAP(hops, struct lb_hop);
-LB_MAP(reverse_index, struct lb_index_line);
-LB_MAP(connections, struct lb_entry_line);
-LB_MAP(fragments, struct lb_entry_line);
-LB_MAP(limits, struct lb_limit_line);
-LB_MAP(service_counters, struct lb_service_counters);
-LB_MAP(backend_counters, struct lb_backend_counters);
-LB_MAP(reason_counters, struct lb_reason_line);
+#define LB_MAP_OF(name, type, rows) LB_MAP(name, type);
+LB_TABLES(LB_MAP_OF)
+
+// The first row of a flat table. (Whoever loads the program makes an address of what is a map
+// here: control/xdp_tables.c.)
+#define LB_FLAT(name, type) ((type *)(void *)&name)
+#define lb_meta_row (*LB_FLAT(meta, struct lb_meta))
 
 static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
 {
@@ -87,21 +83,20 @@ static __always_inline const struct lb_meta *lb_meta(struct lb_env *env)
 
 static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *env)
 {
-	return &lb_routes_row.sets[*(volatile __u32 *)&lb_meta_row.route_set & (LB_ROUTE_SETS - 1)];
+	return &LB_FLAT(routes, struct lb_routes)
+			->sets[*(volatile __u32 *)&lb_meta_row.route_set & (LB_ROUTE_SETS - 1)];
 }
 
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	i &= lb_meta(env)->service_mask;
-	return bpf_map_lookup_elem(&service_index, &i);
+	return LB_FLAT(service_index, struct lb_index_line) + (i & lb_flat_sizes.service_mask);
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
 									 __u32 i)
 {
-	i &= lb_meta(env)->reverse_mask;
-	return bpf_map_lookup_elem(&reverse_index, &i);
+	return LB_FLAT(reverse_index, struct lb_index_line) + (i & lb_flat_sizes.reverse_mask);
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)
@@ -111,20 +106,32 @@ static __always_inline const struct lb_service *lb_service_row(struct lb_env *en
 
 static __always_inline const struct lb_backend *lb_backend_row(struct lb_env *env, __u32 i)
 {
-	return bpf_map_lookup_elem(&backends, &i);
+	const struct lb_backend *row = LB_FLAT(backends, struct lb_backend) + (i & LB_BACKEND_MAX);
+
+	LB_SETTLE(row); // made once
+	if (!row)
+		__builtin_unreachable();
+	return row;
 }
 
 static __always_inline const struct lb_hop *lb_hop_row(struct lb_env *env, __u32 i)
 {
-	return bpf_map_lookup_elem(&hops, &i);
+	__u64 at = i;
+
+	if (at >= lb_flat_sizes.hop_n)
+		return 0;
+	LB_SETTLE(at); // no address is made of it before: the verifier must see that it is bounded
+	return LB_FLAT(hops, struct lb_hop) + at;
 }
 
 static __always_inline const __u32 *lb_slot(struct lb_env *env, __u32 slot)
 {
-	__u32 i = slot / LB_SLOTS_PER_LINE;
-	const struct lb_slot_line *line = bpf_map_lookup_elem(&slots, &i);
+	__u64 at = slot;
 
-	return line ? &line->words[slot % LB_SLOTS_PER_LINE] : 0;
+	if (at >= lb_flat_sizes.slot_n)
+		return 0;
+	LB_SETTLE(at); // as above
+	return LB_FLAT(slots, __u32) + at;
 }
 
 static __always_inline struct lb_slot_time_line *lb_slot_time_line(struct lb_env *env, __u32 i)
@@ -172,9 +179,10 @@ static __always_inline struct lb_backend_counters *lb_backend_counters(struct lb
 
 static __always_inline struct lb_reason_line *lb_reason_line(struct lb_env *env, __u32 cpu, __u32 i)
 {
-	__u32 row = cpu * LB_REASON_LINES + i;
+	__u64 at = ((__u64)cpu * sizeof(struct lb_reason_line[LB_REASON_LINES])) %
+		   sizeof(struct lb_reason_line[LB_CPU_MAX * LB_REASON_LINES]);
 
-	return bpf_map_lookup_elem(&reason_counters, &row);
+	return (struct lb_reason_line *)(LB_FLAT(reason_counters, __u8) + at) + i % LB_REASON_LINES;
 }
 
 // ---- the world outside ----

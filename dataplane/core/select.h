@@ -51,16 +51,22 @@ static __always_inline enum lb_entry_state lb_select_state(const struct lb_choic
 	return LB_ENTRY_ESTABLISHED;
 }
 
-// Goes by the flow's live entry, if the entry holds for this packet: it does not where its backend
-// is down under `on_down: reset` (a miss), and a SYN does not follow one that is closing or whose
-// backend is down (decided anew).
+// Whether an entry that names this row reads as a miss: the backend is down under `on_down: reset`,
+// or the row was never anybody's.
+static __always_inline int lb_select_is_miss(const struct lb_backend *backend)
+{
+	return !backend || backend->flags & LB_BACKEND_RESET || backend->state == LB_ROW_FREE;
+}
+
+// Goes by the flow's live entry, if the entry holds for this packet: it does not where it is a
+// miss, and a SYN does not follow one that is closing or whose backend is down (decided anew).
 static __always_inline int lb_select_by_entry(struct lb_env *env, struct lb_choice *c,
 					      struct lb_entry *entry, __u64 word)
 {
 	const struct lb_backend *backend = lb_backend_row(env, LB_ENTRY_BACKEND(word));
 	enum lb_entry_state state = LB_ENTRY_STATE(word);
 
-	if (!backend || backend->flags & LB_BACKEND_RESET)
+	if (lb_select_is_miss(backend))
 		return 0;
 	if (c->is_syn && (state == LB_ENTRY_CLOSING || backend->flags & LB_BACKEND_DOWN ||
 			  backend->state != LB_ROW_LIVE))
@@ -178,7 +184,7 @@ LB_CALLED __u32 lb_select_peek(struct lb_env *env, struct lb_track_flow *flow, _
 	if (!lb_track_lookup(line, flow, &word))
 		return otherwise;
 	backend = lb_backend_row(env, LB_ENTRY_BACKEND(word));
-	if (!backend || backend->flags & LB_BACKEND_RESET)
+	if (lb_select_is_miss(backend))
 		return otherwise;
 	return LB_ENTRY_BACKEND(word);
 }

@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 5
+#define LB_LAYOUT_VERSION 6
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.

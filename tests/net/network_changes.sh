@@ -35,13 +35,22 @@ all_have_slots()
 	api /v1/services/web | jq -e '[.backends[].slots > 0] | all'
 }
 
+# rows TABLE BYTES: its first 64 rows of as many bytes, each an array of bytes in hexadecimal.
+rows()
+{
+	bpftool map dump pinned "$RUN/bpf/lbd/maps/$1" | awk -v bytes="$2" '
+		/^[0-9a-f][0-9a-f] / && at++ > 0 && n < 64 * bytes {
+			for (i = 1; i <= NF && n < 64 * bytes; i++)
+				printf "%s\"%s\"%s", n % bytes ? "," : "[", $i, ++n % bytes ? "" : "]\n"
+		}' | jq -s .
+}
+
 # hop_mac ADDRESS: the MAC address of the hop that its row names.
 hop_mac()
 {
 	local hop
 	hop=$(in_ns lb ip -j neigh show dev lan | jq -r --arg a "$1" '.[] | select(.dst == $a) | .lladdr')
-	bpftool -j map dump pinned "$RUN/bpf/lbd/maps/hops" | jq -re --arg mac "$hop" '
-		[.[].value | .[8:14] | map(ltrimstr("0x")) | join(":")] | index($mac)'
+	rows hops 64 | jq -re --arg mac "$hop" '[.[] | .[8:14] | join(":")] | index($mac)'
 }
 
 # hop_by LINK: every backend's hop is on it, and so is the row's copy of the hop's link. A live row's
@@ -51,13 +60,11 @@ hop_by()
 {
 	local index
 	index=$(ns_ip lb -j link show dev "$1" | jq '.[0].ifindex')
-	bpftool -j map dump pinned "$RUN/bpf/lbd/maps/hops" >"$RUN/hops.json"
-	bpftool -j map dump pinned "$RUN/bpf/lbd/maps/backends" | jq -e --slurpfile hops "$RUN/hops.json" \
-		--argjson index "$index" '
-		def byte: ltrimstr("0x") | explode | map(if . > 96 then . - 87 else . - 48 end) |
-			.[0] * 16 + .[1];
-		[.[].value | select(.[48] == "0x01") | (.[16] | byte),
-			((.[40] | byte) + 256 * (.[41] | byte) | $hops[0][.].value[0] | byte)] |
+	rows hops 64 >"$RUN/hops.json"
+	rows backends 128 | jq -e --slurpfile hops "$RUN/hops.json" --argjson index "$index" '
+		def byte: explode | map(if . > 96 then . - 87 else . - 48 end) | .[0] * 16 + .[1];
+		[.[] | select(.[48] == "01") | (.[16] | byte),
+			((.[40] | byte) + 256 * (.[41] | byte) | $hops[0][.][0] | byte)] |
 			length == 8 and all(. == $index)'
 }
 unbroken "steady"

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "control/xdp_tables.h"
 #include "tests/packet/copy.h"
 #include "tests/packet/run.h"
 #include "xdp/lb.skel.h"
@@ -101,29 +102,47 @@ static const char *make_routes(void)
 }
 
 // An array as lbd makes it, mapped. Ends the process where that fails.
-static void *make_table(struct lb_bpf *skeleton, const char *name, const char *section,
-			size_t row_bytes, uint64_t rows_n)
+static void *make_table(const char *name, size_t row_bytes, uint64_t rows_n, int *ret_fd)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	struct bpf_map *map = bpf_object__find_map_by_name(skeleton->obj, name);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, (uint32_t)row_bytes, (uint32_t)rows_n,
-				&opts);
+	struct xdp_map_shape map = xdp_tables_shape(name, row_bytes, rows_n);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, (uint32_t)map.row_bytes,
+				(uint32_t)map.rows_n, &opts);
 	void *rows = mmap(NULL, row_bytes * rows_n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	if (!map)
-		map = bpf_object__find_map_by_name(skeleton->obj, section);
-	if (fd < 0 || rows == MAP_FAILED || !map || bpf_map__reuse_fd(map, fd)) {
+	if (fd < 0 || rows == MAP_FAILED) {
 		fprintf(stderr, "table %s: %s\n", name, strerror(errno));
 		exit(1);
 	}
-	close(fd); // the object and the mapping hold the map
+	*ret_fd = fd;
 	return rows;
+}
+
+// The tables of @l, which its program gets. Ends the process where that fails.
+static void make_tables(struct loaded *l, const struct lb_meta *m)
+{
+#define COUNT_ONE(table, type, number) +1
+	int fds[0 LB_TABLES(COUNT_ONE)];
+#undef COUNT_ONE
+	struct err e = {};
+	size_t n = 0;
+
+#define MAKE(table, type, number)                                                                  \
+	l->tables.table = make_table(#table, sizeof(type), (number), &fds[n++]);
+	LB_TABLES(MAKE)
+#undef MAKE
+	l->skeleton->rodata->lb_flat_sizes = xdp_tables_sizes(m);
+	if (xdp_tables_give(l->skeleton->obj, fds, &e)) {
+		fprintf(stderr, "%s\n", e.text);
+		exit(1);
+	}
+	while (n)
+		close(fds[--n]); // the object and the mappings hold the maps
 }
 
 static const char *start(struct loaded *l, const struct lb_meta *meta, uint32_t now_s,
 			 struct lb_tables **ret)
 {
-	const struct lb_meta *m = meta;
 	const char *why;
 
 	if (geteuid() != 0)
@@ -131,13 +150,10 @@ static const char *start(struct loaded *l, const struct lb_meta *meta, uint32_t 
 	why = make_routes();
 	if (why)
 		return why;
-	l->skeleton = lb_bpf__open();
+	l->skeleton = xdp_tables_register() ? NULL : lb_bpf__open();
 	if (!l->skeleton)
 		return "cannot read the program";
-#define MAKE(table, type, number)                                                                  \
-	l->tables.table = make_table(l->skeleton, #table, ".data." #table, sizeof(type), (number));
-	LB_TABLES(MAKE)
-#undef MAKE
+	make_tables(l, meta);
 	l->skeleton->rodata->lb_fixed_now_s = now_s;
 	bpf_program__set_autoload(l->skeleton->progs.lb_xdp, l == &plain);
 	bpf_program__set_autoload(l->skeleton->progs.lb_xdp_traced, l == &traced);

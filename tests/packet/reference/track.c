@@ -105,12 +105,12 @@ static bool is_live(const struct lb_backend *b)
 	return b->state == LB_ROW_LIVE;
 }
 
-// Entries of a backend that is down under `on_down: reset` read as misses.
+// Entries of a backend that is down under `on_down: reset` read as misses, and those of no backend.
 static bool is_miss(const struct ref_walk *w, uint32_t backend)
 {
 	const struct lb_backend *b = ref_backend(w, backend);
 
-	return !b || b->flags & LB_BACKEND_RESET;
+	return !b || b->state == LB_ROW_FREE || b->flags & LB_BACKEND_RESET;
 }
 
 // Whether a SYN is to be decided anew, though its flow has an entry.
