@@ -34,8 +34,8 @@ static int alloc_rows(struct publisher *p)
 		return -ENOMEM;
 	if (map_init(&p->service_map, m->service_n) || map_init(&p->backend_map, m->backend_n) ||
 	    map_init(&p->address_map, m->backend_n) || map_init(&p->hop_map, m->hop_n) ||
-	    index_init(&p->service_index, p->t->service_index, m->service_mask) ||
-	    index_init(&p->reverse_index, p->t->reverse_index, m->reverse_mask))
+	    index_init(&p->service_index, p->t->service_index, m->service_shift) ||
+	    index_init(&p->reverse_index, p->t->reverse_index, m->reverse_shift))
 		return -ENOMEM;
 	return 0;
 }

@@ -20,11 +20,12 @@
 
 #include "dataplane/core/index.h"
 
-int index_init(struct pub_index *x, struct lb_index_line *lines, uint32_t mask)
+int index_init(struct pub_index *x, struct lb_index_line *lines, uint32_t shift)
 {
 	x->lines = lines;
-	x->mask = mask;
-	x->entries = calloc(((size_t)mask + 1) * LB_INDEX_ENTRIES, sizeof(*x->entries));
+	x->shift = shift;
+	x->mask = (uint32_t)(LB_INDEX_LINES(shift) - 1);
+	x->entries = calloc(((size_t)x->mask + 1) * LB_INDEX_ENTRIES, sizeof(*x->entries));
 	return x->entries ? 0 : -ENOMEM;
 }
 
@@ -42,7 +43,7 @@ struct lb_index_entry *index_entry(const struct pub_index *x, uint32_t entry)
 static uint32_t home_line(const struct pub_index *x, const struct lb_address *address,
 			  uint8_t protocol, uint16_t port_be)
 {
-	return lb_index_hash(address, protocol, port_be) & x->mask;
+	return lb_index_at(lb_index_hash(address, protocol, port_be), x->shift, 0);
 }
 
 static uint32_t home_of(const struct pub_index *x, const struct lb_index_entry *e)
@@ -126,14 +127,13 @@ static void write_key(struct publisher *p, struct lb_index_entry *e,
 	publish_store_bytes(p, e, &key, sizeof(key));
 }
 
-// Before the value: a packet looks for no address whose bit is not set. Bits stay set; a stale one
+// Before the value: a packet looks for no address whose byte is 0. Bytes stay set; a stale one
 // costs packets to that address a look-up.
 static void filter_add(struct publisher *p, const struct lb_address *address)
 {
-	uint32_t bit = lb_index_filter_bit(address);
-	__u64 *word = &p->t->meta->vip_filter[bit / 64];
+	__u8 *at = &p->t->meta->vip_filter[lb_index_filter_at(address)];
 
-	publish_store_64(p, word, *word | 1ull << bit % 64);
+	publish_store_8(p, at, 1);
 }
 
 int64_t index_set(struct publisher *p, struct pub_index *x, const struct lb_address *address,

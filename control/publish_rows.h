@@ -90,7 +90,8 @@ struct pub_index_entry {
 
 struct pub_index {
 	struct lb_index_line *lines;
-	uint32_t mask;
+	uint32_t shift;			 // as in struct lb_meta
+	uint32_t mask;			 // lines - 1
 	struct pub_index_entry *entries; // two a line
 };
 
@@ -216,7 +217,7 @@ void slots_list(struct publisher *p);
 uint32_t slots_take(struct publisher *p, uint32_t ring_len);
 
 // ---- indexes (publish_index.c) ----
-int index_init(struct pub_index *x, struct lb_index_line *lines, uint32_t mask);
+int index_init(struct pub_index *x, struct lb_index_line *lines, uint32_t shift);
 void index_fini(struct pub_index *x);
 // Number of the entry with this key and a value, else of one with this key that is free (a
 // value of 0); -1: none.

@@ -29,6 +29,16 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
+// Of an index of at least @lines_n lines.
+static uint32_t index_shift(uint32_t lines_n)
+{
+	uint32_t shift = 32 - 4;
+
+	while (LB_INDEX_LINES(shift) < lines_n)
+		shift--;
+	return shift;
+}
+
 void tables_size(const struct settings *s, const uint64_t hash_key[2], uint32_t cpus_n,
 		 struct lb_meta *ret_meta)
 {
@@ -46,8 +56,8 @@ void tables_size(const struct settings *s, const uint64_t hash_key[2], uint32_t 
 	m.cpu_n = cpus_n;
 	// Two entries a line. A service has an entry a VIP, and a VIP one for itself: room for four
 	// VIPs a service at a quarter full, so that probes stay short.
-	m.service_mask = round_up_pow2(max_u32(s->limits.services * 16, 16)) - 1;
-	m.reverse_mask = round_up_pow2(max_u32(s->limits.backends * 2, 16)) - 1;
+	m.service_shift = index_shift(s->limits.services * 16);
+	m.reverse_shift = index_shift(s->limits.backends * 2);
 	m.connection_mask =
 		round_up_pow2(max_u32(s->limits.connections / LB_ENTRIES_PER_LINE, 1)) - 1;
 	m.fragment_mask = LB_FRAGMENT_LINES - 1;

@@ -51,8 +51,8 @@ struct xdp_map_shape xdp_tables_shape(const char *name, size_t row_bytes, uint64
 struct lb_flat_sizes xdp_tables_sizes(const struct lb_meta *meta)
 {
 	return (struct lb_flat_sizes){
-		.service_mask = meta->service_mask,
-		.reverse_mask = meta->reverse_mask,
+		.service_shift = meta->service_shift,
+		.reverse_shift = meta->reverse_shift,
 		.slot_n = meta->slot_n,
 		.hop_n = meta->hop_n,
 	};

@@ -23,8 +23,8 @@
 
 // As in struct lb_meta.
 struct lb_flat_sizes {
-	__u32 service_mask;
-	__u32 reverse_mask;
+	__u32 service_shift;
+	__u32 reverse_shift;
 	__u32 slot_n;
 	__u32 hop_n;
 };

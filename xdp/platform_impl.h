@@ -88,15 +88,17 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 }
 
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
-									 __u32 i)
+									 __u32 hash, __u32 i)
 {
-	return LB_FLAT(service_index, struct lb_index_line) + (i & lb_flat_sizes.service_mask);
+	return LB_FLAT(service_index, struct lb_index_line) +
+	       lb_index_at(hash, lb_flat_sizes.service_shift, i);
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
-									 __u32 i)
+									 __u32 hash, __u32 i)
 {
-	return LB_FLAT(reverse_index, struct lb_index_line) + (i & lb_flat_sizes.reverse_mask);
+	return LB_FLAT(reverse_index, struct lb_index_line) +
+	       lb_index_at(hash, lb_flat_sizes.reverse_shift, i);
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)

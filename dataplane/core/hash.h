@@ -12,8 +12,9 @@
 // section 3.5), once for each half of the result: strongly universal, so for any two
 // flows that were chosen without knowledge of the keys, slots, lines and fingerprints
 // are as independent as random ones. What the operator alone chooses, VIP and
-// protocol, is added to it. A finalizer (MurmurHash3's, a bijection, which keeps that
-// property) spreads the structure that ports in a row would leave.
+// protocol, is added to it. A finalizer (a bijection, which keeps that property: half of
+// MurmurHash3's) spreads the structure that ports in a row would leave; with it slots and
+// lines of connections are filled as by random numbers, and without it far worse.
 // Measured: SipHash-1-3 in its place costs a packet a fifth to a third of an empty
 // program more.
 //
@@ -126,12 +127,10 @@ static __always_inline __u64 lb_hash_from(const __u64 keys[LB_FLOW_KEYS], __u8 f
 
 static __always_inline __u64 lb_hash_finish(__u64 h)
 {
-	h ^= h >> 33;
+	h ^= h >> 32;
 	h *= 0xff51afd7ed558ccdull;
-	h ^= h >> 33;
-	h *= 0xc4ceb9fe1a85ec53ull;
 	LB_SETTLE(h); // the slot is in the high half, and waits for no more
-	return h ^ h >> 33;
+	return h ^ h >> 32;
 }
 
 static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 family,

@@ -32,14 +32,12 @@ static __always_inline __u64 lb_index_mix(__u64 half0, __u64 half1)
 	return half0 * 0x9e3779b97f4a7c15ull ^ half1 * 0xc2b2ae3d27d4eb4full;
 }
 
-// The key's first line is this & mask.
+// What the key's line follows from (lb_index_at()). The products' highest bits depend on all of the
+// key, and keys in a row, as operators choose them, lie farther apart by it than at random
+// (multiplicative hashing: Knuth, The Art of Computer Programming, vol. 3, 6.4).
 static __always_inline __u32 lb_index_hash_words(__u64 half0, __u64 half1, __u64 port_protocol)
 {
-	__u64 h = lb_index_mix(half0, half1) + port_protocol * 0x165667b19e3779f9ull;
-
-	h ^= h >> 32;
-	h *= 0x9e3779b97f4a7c15ull;
-	return (__u32)(h >> 32);
+	return (__u32)((lb_index_mix(half0, half1) + port_protocol * 0x165667b19e3779f9ull) >> 32);
 }
 
 static __always_inline __u32 lb_index_hash(const struct lb_address *address, __u8 protocol,
@@ -47,6 +45,15 @@ static __always_inline __u32 lb_index_hash(const struct lb_address *address, __u
 {
 	return lb_index_hash_words(address->halves[0], address->halves[1],
 				   lb_index_port_protocol(port, protocol));
+}
+
+// Of an index of 2^(32 - @shift) lines: the number of the key's first line, or of the @i-th behind
+// it. @hash: lb_index_hash().
+static __always_inline __u32 lb_index_at(__u32 hash, __u32 shift, __u32 i)
+{
+	__u32 first = hash >> shift;
+
+	return i ? (first + i) & ~0u >> shift : first;
 }
 
 // The value of the key in this one line, or 0.
@@ -74,29 +81,26 @@ static __always_inline int lb_index_line_has_more(const struct lb_index_line *li
 }
 
 // For writers with the table in memory. Sets `more` on the lines between the key's first line and
-// line @at (the distance from the first, below LB_INDEX_PROBE), before the entry there gets its
-// value.
-static __always_inline void lb_index_set_more(struct lb_index_line *lines, __u32 mask, __u32 hash,
-					      __u32 at)
+// its @n-th (below LB_INDEX_PROBE), before the entry there gets its value.
+static __always_inline void lb_index_set_more(struct lb_index_line *lines, __u32 shift, __u32 hash,
+					      __u32 n)
 {
-	for (__u32 i = 0; i < at; i++)
-		*(volatile __u8 *)&lines[(hash + i) & mask].entries[0].more = 1;
+	for (__u32 i = 0; i < n; i++)
+		*(volatile __u8 *)&lines[lb_index_at(hash, shift, i)].entries[0].more = 1;
 }
 
 // ---- the filter in front of service_index: may this address be a VIP? ----
 
-// The address's bit in meta.vip_filter.
-static __always_inline __u32 lb_index_filter_bit(const struct lb_address *address)
+// The address's byte in meta.vip_filter.
+static __always_inline __u32 lb_index_filter_at(const struct lb_address *address)
 {
 	return (__u32)(lb_index_mix(address->halves[0], address->halves[1]) >> 52) %
-	       (LB_VIP_FILTER_WORDS * 64);
+	       LB_VIP_FILTER_BYTES;
 }
 
 // 0: no entry of service_index has this address.
 static __always_inline int lb_index_filter_has(const struct lb_meta *meta,
 					       const struct lb_address *address)
 {
-	__u32 bit = lb_index_filter_bit(address);
-
-	return *(const volatile __u64 *)&meta->vip_filter[bit / 64] >> bit % 64 & 1;
+	return *(const volatile __u8 *)&meta->vip_filter[lb_index_filter_at(address)];
 }

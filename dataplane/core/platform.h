@@ -10,6 +10,7 @@
 // packets write it. `explain` hands out private copies of those rows.
 #pragma once
 
+#include "index.h"
 #include "route.h"
 #include "tables.h"
 
@@ -21,9 +22,9 @@ struct lb_env;
 // Rows:
 // const struct lb_meta *lb_meta(struct lb_env *);                     never NULL
 // const struct lb_route_set *lb_route_set(struct lb_env *);           the one in use; never NULL
-// const struct lb_index_line *lb_service_index_line(struct lb_env *, __u32 hash);
-// const struct lb_index_line *lb_reverse_index_line(struct lb_env *, __u32 hash);
-//                                                              both: of row hash modulo the rows
+// const struct lb_index_line *lb_service_index_line(struct lb_env *, __u32 hash, __u32 i);
+// const struct lb_index_line *lb_reverse_index_line(struct lb_env *, __u32 hash, __u32 i);
+//                                                              both: at lb_index_at()
 // const struct lb_service *lb_service_row(struct lb_env *, __u32 i);
 // const struct lb_backend *lb_backend_row(struct lb_env *, __u32 i);
 // const struct lb_hop *lb_hop_row(struct lb_env *, __u32 i);

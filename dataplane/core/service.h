@@ -10,11 +10,11 @@
 
 enum lb_index { LB_INDEX_SERVICE, LB_INDEX_REVERSE };
 
-static __always_inline const struct lb_index_line *lb_index_line(struct lb_env *env,
-								 enum lb_index which, __u32 i)
+static __always_inline const struct lb_index_line *
+lb_index_line(struct lb_env *env, enum lb_index which, __u32 hash, __u32 i)
 {
-	return which == LB_INDEX_SERVICE ? lb_service_index_line(env, i)
-					 : lb_reverse_index_line(env, i);
+	return which == LB_INDEX_SERVICE ? lb_service_index_line(env, hash, i)
+					 : lb_reverse_index_line(env, hash, i);
 }
 
 // The key's value in its lines, or 0.
@@ -24,7 +24,7 @@ LB_CALLED __u64 lb_index_probe(struct lb_env *env, enum lb_index which, __u64 ha
 	__u32 hash = lb_index_hash_words(half0, half1, port_protocol);
 
 	for (__u32 i = 0; i < LB_INDEX_PROBE; i++) {
-		const struct lb_index_line *line = lb_index_line(env, which, hash + i);
+		const struct lb_index_line *line = lb_index_line(env, which, hash, i);
 		__u64 value;
 
 		if (!line)
@@ -42,7 +42,7 @@ static __always_inline __u64 lb_index_lookup_hashed(struct lb_env *env, enum lb_
 						    __u64 port_protocol, __u32 hash)
 {
 	__u64 half0 = address->halves[0], half1 = address->halves[1];
-	const struct lb_index_line *line = lb_index_line(env, which, hash);
+	const struct lb_index_line *line = lb_index_line(env, which, hash, 0);
 	__u64 value;
 
 	if (!line)
@@ -74,7 +74,7 @@ static __always_inline __u64 lb_service_lookup(struct lb_env *env, const struct 
 static __always_inline const struct lb_index_line *lb_service_reverse_line(struct lb_env *env,
 									   __u32 hash)
 {
-	return lb_index_line(env, LB_INDEX_REVERSE, hash);
+	return lb_index_line(env, LB_INDEX_REVERSE, hash, 0);
 }
 
 // The backend row whose replies in nat come from (address, protocol, port), or 0.

@@ -57,10 +57,10 @@ struct lb_tunnel_source {
 };
 
 // Replies come from few addresses and go to very many: what decides that a destination is no VIP
-// must stay in the cache. 512 bytes tell it for nearly all; the index, which is far bigger, is read
-// for the rest (measured: without it a reply to one of a million clients costs thrice that to a
-// single one).
-#define LB_VIP_FILTER_WORDS 64
+// must stay in the cache. 4 KiB tell it for nearly all; the index, which is far bigger, is read for
+// the rest (measured: without it a reply to one of a million clients costs thrice that to a single
+// one). A byte an address, for what packets read in one load is no bit.
+#define LB_VIP_FILTER_BYTES 4096
 
 // What a dataplane sends or lets through at a limited rate, so that no flood makes it a source of
 // floods. Per CPU (worker) and second.
@@ -86,8 +86,8 @@ struct lb_meta {
 	__u32 slot_n;	       // slots; `slots` and `slot_times` have slot_n / 16 lines
 	__u32 hop_n;	       // rows in `hops`; row 0 is "unresolved"
 	__u32 cpu_n;	       // rows per counter: possible CPUs, or workers
-	__u32 service_mask;    // lines in `service_index` - 1; lines are a power of two
-	__u32 reverse_mask;    // lines in `reverse_index` - 1
+	__u32 service_shift;   // `service_index` has 2^(32 - this) lines
+	__u32 reverse_shift;   // `reverse_index` likewise
 	__u32 connection_mask; // lines in `connections` - 1
 	__u64 hash_key[2];     // the secret key, fixed when the tables are made
 	// The first line is full here.
@@ -102,8 +102,8 @@ struct lb_meta {
 	__u32 pad[3];
 	struct lb_tunnel_source source4; // outer IPv4
 	struct lb_tunnel_source source6; // outer IPv6
-	// Live words: a bit for each address that was a VIP since the tables were made (index.h).
-	__u64 vip_filter[LB_VIP_FILTER_WORDS];
+	// Live bytes: not 0 for each address that was a VIP since the tables were made (index.h).
+	__u8 vip_filter[LB_VIP_FILTER_BYTES];
 };
 
 // ---- routes: one row. Written by lbd, read by the replies of nat. ----
@@ -153,8 +153,8 @@ struct lb_routes {
 // service_index: (VIP, protocol, port) -> service. Port 0 is every port; protocol 0
 //   with port 0 is the VIP itself, and says that it is known, and how.
 // reverse_index: (backend address, protocol, port) -> backend, for replies in nat.
-// Written by lbd, read by packets. An entry's line is lb_index_hash() of its key, or
-// one of the LB_INDEX_PROBE - 1 lines behind it. An entry with value 0 is free. A
+// Written by lbd, read by packets. An entry's line is the one that lb_index_hash() of its
+// key says, or one of the LB_INDEX_PROBE - 1 lines behind it. An entry with value 0 is free. A
 // look-up ends at a match, or at a line whose first entry has `more` clear: nothing
 // that hashes to this line or an earlier one was pushed past it.
 // Adding: write the key while value is 0, then store value (release). Deleting:
@@ -162,6 +162,7 @@ struct lb_routes {
 
 #define LB_INDEX_ENTRIES 2
 #define LB_INDEX_PROBE 8
+#define LB_INDEX_LINES(shift) (1ull << (32 - (shift)))
 
 struct lb_index_entry {
 	struct lb_address address;
@@ -401,13 +402,13 @@ struct lb_reason_line {
 #define LB_TABLES(X)                                                                               \
 	X(meta, struct lb_meta, 1)                                                                 \
 	X(routes, struct lb_routes, 1)                                                             \
-	X(service_index, struct lb_index_line, (__u64)m->service_mask + 1)                         \
+	X(service_index, struct lb_index_line, LB_INDEX_LINES(m->service_shift))                   \
 	X(services, struct lb_service, m->service_n)                                               \
 	X(slots, struct lb_slot_line, m->slot_n / LB_SLOTS_PER_LINE)                               \
 	X(slot_times, struct lb_slot_time_line, m->slot_n / LB_SLOTS_PER_LINE)                     \
 	X(backends, struct lb_backend, m->backend_n)                                               \
 	X(hops, struct lb_hop, m->hop_n)                                                           \
-	X(reverse_index, struct lb_index_line, (__u64)m->reverse_mask + 1)                         \
+	X(reverse_index, struct lb_index_line, LB_INDEX_LINES(m->reverse_shift))                   \
 	X(connections, struct lb_entry_line, (__u64)m->connection_mask + 1)                        \
 	X(fragments, struct lb_entry_line, (__u64)m->fragment_mask + 1)                            \
 	X(limits, struct lb_limit_line, m->cpu_n)                                                  \

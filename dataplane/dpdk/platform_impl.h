@@ -33,8 +33,8 @@ struct lb_env {
 	__u32 backend_n;
 	__u32 hop_n;
 	__u32 slot_n;
-	__u32 service_mask;
-	__u32 reverse_mask;
+	__u32 service_shift;
+	__u32 reverse_shift;
 	__u32 connection_mask;
 	__u32 fragment_mask;
 	__u32 now_s; // the clock of this burst: CLOCK_MONOTONIC, seconds
@@ -59,8 +59,8 @@ static inline void lb_env_init(struct lb_env *env, const struct lb_tables *table
 	env->backend_n = m->backend_n;
 	env->hop_n = m->hop_n;
 	env->slot_n = m->slot_n;
-	env->service_mask = m->service_mask;
-	env->reverse_mask = m->reverse_mask;
+	env->service_shift = m->service_shift;
+	env->reverse_shift = m->reverse_shift;
 	env->connection_mask = m->connection_mask;
 	env->fragment_mask = m->fragment_mask;
 }
@@ -89,15 +89,15 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 }
 
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
-									 __u32 i)
+									 __u32 hash, __u32 i)
 {
-	return LB_ROW_AT(env->tables.service_index, i & env->service_mask);
+	return LB_ROW_AT(env->tables.service_index, lb_index_at(hash, env->service_shift, i));
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
-									 __u32 i)
+									 __u32 hash, __u32 i)
 {
-	return LB_ROW_AT(env->tables.reverse_index, i & env->reverse_mask);
+	return LB_ROW_AT(env->tables.reverse_index, lb_index_at(hash, env->reverse_shift, i));
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)

@@ -43,15 +43,15 @@ static __always_inline const struct lb_route_set *lb_route_set(struct lb_env *en
 }
 
 static __always_inline const struct lb_index_line *lb_service_index_line(struct lb_env *env,
-									 __u32 i)
+									 __u32 hash, __u32 i)
 {
-	return &env->tables->service_index[i & env->tables->meta->service_mask];
+	return &env->tables->service_index[lb_index_at(hash, env->tables->meta->service_shift, i)];
 }
 
 static __always_inline const struct lb_index_line *lb_reverse_index_line(struct lb_env *env,
-									 __u32 i)
+									 __u32 hash, __u32 i)
 {
-	return &env->tables->reverse_index[i & env->tables->meta->reverse_mask];
+	return &env->tables->reverse_index[lb_index_at(hash, env->tables->meta->reverse_shift, i)];
 }
 
 static __always_inline const struct lb_service *lb_service_row(struct lb_env *env, __u32 i)

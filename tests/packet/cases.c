@@ -222,7 +222,8 @@ static void put_gue_port(struct filling *f)
 }
 
 // The entry of a key, or a free one at least @at lines behind the key's first line.
-static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint32_t mask, bool far)
+static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint32_t shift,
+			    bool far)
 {
 	struct lb_address address;
 	uint8_t protocol;
@@ -237,7 +238,7 @@ static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint
 	hash = lb_index_hash(&address, protocol, port);
 	for (uint32_t at = far ? (uint32_t)next_number(f) : 0; at < LB_INDEX_PROBE; at++) {
 		for (int i = 0; i < LB_INDEX_ENTRIES; i++) {
-			struct lb_index_entry *e = &lines[(hash + at) & mask].entries[i];
+			struct lb_index_entry *e = &lines[lb_index_at(hash, shift, at)].entries[i];
 
 			if (e->value && !(lb_address_is_equal(&e->address, &address) &&
 					  e->protocol == protocol && e->port == port))
@@ -246,7 +247,7 @@ static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint
 			e->protocol = protocol;
 			e->port = port;
 			e->value = value;
-			lb_index_set_more(lines, mask, hash, at);
+			lb_index_set_more(lines, shift, hash, at);
 			return;
 		}
 	}
@@ -257,26 +258,24 @@ static void put_index_entry(struct filling *f, struct lb_index_line *lines, uint
 static void put_filter(struct filling *f)
 {
 	struct lb_address address;
-	uint32_t bit;
 
 	next_address(f, &address);
-	bit = lb_index_filter_bit(&address);
-	f->t->meta->vip_filter[bit / 64] |= 1ull << bit % 64;
+	f->t->meta->vip_filter[lb_index_filter_at(&address)] = 1;
 }
 
 static void put_index(struct filling *f)
 {
-	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, false);
+	put_index_entry(f, f->t->service_index, f->t->meta->service_shift, false);
 }
 
 static void put_index_far(struct filling *f)
 {
-	put_index_entry(f, f->t->service_index, f->t->meta->service_mask, true);
+	put_index_entry(f, f->t->service_index, f->t->meta->service_shift, true);
 }
 
 static void put_reverse(struct filling *f)
 {
-	put_index_entry(f, f->t->reverse_index, f->t->meta->reverse_mask, false);
+	put_index_entry(f, f->t->reverse_index, f->t->meta->reverse_shift, false);
 }
 
 static void put_route4(struct filling *f)
@@ -432,8 +431,8 @@ void cases_size(uint32_t cpu_n, struct lb_meta *ret)
 		.slot_n = 32 * 16,
 		.hop_n = 8,
 		.cpu_n = cpu_n,
-		.service_mask = 63,
-		.reverse_mask = 63,
+		.service_shift = 32 - 6,
+		.reverse_shift = 32 - 6,
 		.connection_mask = 255,
 		.fragment_mask = 15,
 	};

@@ -61,7 +61,7 @@ FLOW_KEYS = [siphash(KEY, i.to_bytes(8, "little")) for i in range(16)]
 
 
 def flow_hash(source, destination, source_port, destination_port, protocol):
-    """Pair-multiply-shift (Thorup 2015) for each half, then MurmurHash3's finalizer."""
+    """Pair-multiply-shift (Thorup 2015) for each half, then a finalizer."""
     vip = bytes.fromhex(address(destination))
     mix = (int.from_bytes(vip[:8], "little") * 0x9E3779B97F4A7C15
            ^ int.from_bytes(vip[8:], "little") * 0xC2B2AE3D27D4EB4F) & M64 ^ protocol
@@ -74,9 +74,8 @@ def flow_hash(source, destination, source_port, destination_port, protocol):
                             for i, (even, odd) in enumerate(pairs))
               for keys in (FLOW_KEYS[:8], FLOW_KEYS[8:])]
     h = ((halves[0] >> 32 & 0xFFFFFFFF) << 32 | halves[1] >> 32 & 0xFFFFFFFF) + mix & M64
-    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        h = (h ^ h >> 33) * factor & M64
-    return h ^ h >> 33
+    h = (h ^ h >> 32) * 0xFF51AFD7ED558CCD & M64
+    return h ^ h >> 32
 
 
 def address(text):

@@ -260,7 +260,8 @@ static void check_index(const struct pub_index *x)
 {
 	for (uint32_t n = 0; n < (x->mask + 1) * LB_INDEX_ENTRIES; n++) {
 		const struct lb_index_entry *e = index_entry(x, n);
-		uint32_t home = lb_index_hash(&e->address, e->protocol, e->port) & x->mask;
+		uint32_t home =
+			lb_index_at(lb_index_hash(&e->address, e->protocol, e->port), x->shift, 0);
 		uint32_t line = home;
 
 		assert_false(x->entries[n].is_reserved);

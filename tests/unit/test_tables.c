@@ -212,9 +212,8 @@ static void test_sizes_follow_limits(void **state)
 	assert_int_equal(m.slot_n, 65536);
 	assert_int_equal((m.connection_mask + 1) * LB_ENTRIES_PER_LINE, 4096);
 	assert_int_equal(m.connection_mask & (m.connection_mask + 1), 0);
-	assert_int_equal(m.service_mask & (m.service_mask + 1), 0);
-	assert_int_equal(m.reverse_mask & (m.reverse_mask + 1), 0);
-	assert_true((m.reverse_mask + 1) * LB_INDEX_ENTRIES >= 4 * 100);
+	assert_int_equal(LB_INDEX_LINES(m.service_shift), 64);
+	assert_int_equal(LB_INDEX_LINES(m.reverse_shift), 256);
 	assert_int_equal(m.state, LB_META_EMPTY);
 }
 

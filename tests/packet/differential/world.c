@@ -26,8 +26,8 @@ void world_size(uint32_t cpu_n, struct lb_meta *ret)
 		.slot_n = SLOTS_N,
 		.hop_n = HOPS_N,
 		.cpu_n = cpu_n,
-		.service_mask = 63,
-		.reverse_mask = 63,
+		.service_shift = 32 - 6,
+		.reverse_shift = 32 - 6,
 		.connection_mask = 63,
 		.fragment_mask = 3,
 	};
@@ -46,18 +46,18 @@ static void set_ipv6(struct lb_address *a, uint16_t high, uint16_t low)
 			  (uint8_t)high, [14] = (uint8_t)(low >> 8), [15] = (uint8_t)low}};
 }
 
-static bool put_index(struct lb_index_line *lines, uint32_t mask, const struct lb_address *address,
+static bool put_index(struct lb_index_line *lines, uint32_t shift, const struct lb_address *address,
 		      uint8_t protocol, uint16_t port, uint64_t value)
 {
 	uint32_t hash = lb_index_hash(address, protocol, LB_BE16(port));
 
 	for (uint32_t at = 0; at < LB_INDEX_PROBE; at++)
 		for (int i = 0; i < LB_INDEX_ENTRIES; i++) {
-			struct lb_index_entry *e = &lines[(hash + at) & mask].entries[i];
+			struct lb_index_entry *e = &lines[lb_index_at(hash, shift, at)].entries[i];
 
 			if (e->value)
 				continue;
-			lb_index_set_more(lines, mask, hash, at);
+			lb_index_set_more(lines, shift, hash, at);
 			e->address = *address;
 			e->protocol = protocol;
 			e->port = LB_BE16(port);
@@ -89,9 +89,8 @@ static void fill_meta(struct world *w)
 		m->source6.host_bits.halves[1] = ~0ull;
 	}
 	// So that what is no VIP meets the index too.
-	for (size_t i = 0; i < LB_VIP_FILTER_WORDS; i++)
-		m->vip_filter[i] =
-			random_next(&w->random) & random_next(&w->random) & random_next(&w->random);
+	for (size_t i = 0; i < LB_VIP_FILTER_BYTES; i++)
+		m->vip_filter[i] = random_is(&w->random, 12);
 }
 
 static void fill_hops(struct world *w)
@@ -189,16 +188,14 @@ static void fill_vips(struct world *w)
 
 	for (uint32_t i = 0; i < WORLD_VIPS; i++) {
 		struct lb_address *vip = &w->vips[i];
-		uint32_t bit;
 
 		if (i % 2 == 0)
 			set_ipv4(vip, 0xcb007100 | random_below(&w->random, 256));
 		else
 			set_ipv6(vip, 0x53, (uint16_t)random_next(&w->random));
-		bit = lb_index_filter_bit(vip);
 		if (random_is(&w->random, 97))
-			m->vip_filter[bit / 64] |= 1ull << bit % 64;
-		put_index(w->t->service_index, m->service_mask, vip, 0, 0,
+			m->vip_filter[lb_index_filter_at(vip)] = 1;
+		put_index(w->t->service_index, m->service_shift, vip, 0, 0,
 			  1 + random_below(&w->random, 7)); // bits of enum lb_vip
 	}
 }
@@ -239,7 +236,7 @@ static void fill_backend(struct world *w, uint32_t row, const struct world_servi
 		b->link = w->t->hops[b->link_hop].link;
 	}
 	if (b->mode == LB_MODE_NAT)
-		put_index(w->t->reverse_index, w->t->meta->reverse_mask, &b->address, b->protocol,
+		put_index(w->t->reverse_index, w->t->meta->reverse_shift, &b->address, b->protocol,
 			  LB_BE16(b->port), row);
 }
 
@@ -308,7 +305,7 @@ static void fill_services(struct world *w)
 		s->port = random_is(&w->random, 15) ? 0 : (uint16_t)(80 + i);
 		fill_service(w, s, &ring_offset);
 		row = &w->t->services[s->row];
-		put_index(w->t->service_index, w->t->meta->service_mask, &w->vips[s->vip],
+		put_index(w->t->service_index, w->t->meta->service_shift, &w->vips[s->vip],
 			  s->protocol, s->port,
 			  LB_SERVICE_WORD(s->row, row->tracking, row->ring_offset, row->ring_len));
 	}

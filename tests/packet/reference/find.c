@@ -30,13 +30,14 @@ static bool is_key(const struct lb_index_entry *e, const struct ref_address *add
 
 // The key's value; 0: it has none. An entry lies in its key's line or in one of those behind, and
 // never behind a line that does not say `more`.
-static uint64_t find(const struct lb_index_line *lines, uint32_t mask,
+static uint64_t find(const struct lb_index_line *lines, uint32_t shift,
 		     const struct ref_address *address, uint8_t protocol, uint16_t port)
 {
-	uint32_t first = ref_hash_key(address, protocol, port);
+	const uint64_t lines_n = LB_INDEX_LINES(shift);
+	const uint64_t first = ref_hash_key(address, protocol, port) * lines_n >> 32;
 
 	for (uint32_t i = 0; i < LB_INDEX_PROBE; i++) {
-		const struct lb_index_line *line = &lines[(first + i) & mask];
+		const struct lb_index_line *line = &lines[(first + i) % lines_n];
 
 		for (int j = 0; j < LB_INDEX_ENTRIES; j++)
 			if (line->entries[j].value != 0 &&
@@ -53,15 +54,13 @@ static uint64_t find_in_services(const struct ref_walk *w, const struct ref_addr
 {
 	const struct lb_meta *m = w->tables->meta;
 
-	return find(w->tables->service_index, m->service_mask, address, protocol, port);
+	return find(w->tables->service_index, m->service_shift, address, protocol, port);
 }
 
 uint32_t ref_find_vip(const struct ref_walk *w, const struct ref_address *address)
 {
-	uint32_t bit = ref_hash_filter_bit(address);
-
-	// An address whose bit is clear never was a VIP.
-	if (!(w->tables->meta->vip_filter[bit / 64] >> (bit % 64) & 1))
+	// An address whose byte is 0 never was a VIP.
+	if (!w->tables->meta->vip_filter[ref_hash_filter(address)])
 		return 0;
 	return (uint32_t)find_in_services(w, address, 0, 0);
 }
@@ -82,7 +81,7 @@ uint32_t ref_find_sender(const struct ref_walk *w, const struct ref_address *add
 {
 	const struct lb_meta *m = w->tables->meta;
 
-	return find(w->tables->reverse_index, m->reverse_mask, address, protocol, port);
+	return find(w->tables->reverse_index, m->reverse_shift, address, protocol, port);
 }
 
 // ---- rows ----

@@ -8,12 +8,10 @@
 //            multiply-shift": of words x0, x1, ... and keys a0, a1, ..., the high half of
 //            (a0 + x1)(a1 + x0) + (a2 + x3)(a3 + x2) + ... + a6, modulo 2^64. Once for the high
 //            half of the result, once, with the next eight keys, for the low half. VIP and protocol
-//            are added; MurmurHash3's 64-bit finalizer (Appleby) is the end.
-//   index    of address, protocol and port: two products mixed, and multiplied again. No key.
+//            are added; each half is mixed into the other, with a product in between.
+//   index    of address, protocol and port: the highest bits of products, mixed. No key.
 //   filter   of an address: the highest bits of its two products.
 #include "tests/packet/reference/reference.h"
-
-#define FILTER_BITS (LB_VIP_FILTER_WORDS * 64)
 
 static uint64_t get_little(const uint8_t *at, int n)
 {
@@ -40,13 +38,11 @@ static uint64_t multiply_shift(const __u64 *keys, const uint64_t *words, int n)
 	return sum >> 32;
 }
 
-static uint64_t murmur3_finalize(uint64_t k)
+static uint64_t finalize(uint64_t k)
 {
-	k ^= k >> 33;
+	k ^= k >> 32;
 	k *= 0xff51afd7ed558ccd;
-	k ^= k >> 33;
-	k *= 0xc4ceb9fe1a85ec53;
-	k ^= k >> 33;
+	k ^= k >> 32;
 	return k;
 }
 
@@ -65,7 +61,7 @@ uint64_t ref_hash_flow(const struct lb_meta *meta, int family, const struct ref_
 	uint64_t high = multiply_shift(meta->flow_keys, words, n);
 	uint64_t low = multiply_shift(meta->flow_keys + 8, words, n);
 
-	return murmur3_finalize((high << 32) + low + (mix_address(destination) ^ protocol));
+	return finalize((high << 32) + low + (mix_address(destination) ^ protocol));
 }
 
 uint32_t ref_hash_key(const struct ref_address *address, uint8_t protocol, uint16_t port)
@@ -74,12 +70,10 @@ uint32_t ref_hash_key(const struct ref_address *address, uint8_t protocol, uint1
 	const uint8_t bytes[3] = {(uint8_t)(port >> 8), (uint8_t)port, protocol};
 	uint64_t h = mix_address(address) + get_little(bytes, 3) * 0x165667b19e3779f9;
 
-	h ^= h >> 32;
-	h *= 0x9e3779b97f4a7c15;
 	return (uint32_t)(h >> 32);
 }
 
-uint32_t ref_hash_filter_bit(const struct ref_address *address)
+uint32_t ref_hash_filter(const struct ref_address *address)
 {
-	return (uint32_t)(mix_address(address) >> 52) % FILTER_BITS;
+	return (uint32_t)(mix_address(address) / (UINT64_MAX / LB_VIP_FILTER_BYTES + 1));
 }

@@ -146,7 +146,7 @@ uint64_t ref_hash_flow(const struct lb_meta *meta, int family, const struct ref_
 		       const struct ref_address *destination, uint8_t protocol,
 		       const uint8_t ports[4]);
 uint32_t ref_hash_key(const struct ref_address *address, uint8_t protocol, uint16_t port);
-uint32_t ref_hash_filter_bit(const struct ref_address *address);
+uint32_t ref_hash_filter(const struct ref_address *address);
 
 // ---- find.c ----
 
