@@ -14,12 +14,9 @@
 // constant everywhere, tells them apart, so that lb_xdp is what it would be without the other.
 #include "platform_impl.h"
 #include "dataplane/core/answer.h"
-#include "dataplane/core/apply.h"
-#include "dataplane/core/count.h"
+#include "leave.h"
 #include "trace.h"
 
-#define LB_START(ctx) ((__u8 *)(long)(ctx)->data)
-#define LB_END(ctx) ((__u8 *)(long)(ctx)->data_end)
 #define LB_XDP_NOT_PLAIN -1
 
 // What is known of the packet that a CPU has in hand, in numbers: pointers (packet, decision) are
@@ -46,35 +43,6 @@ static __always_inline struct lb_xdp_aside *lb_xdp_aside(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&aside, &zero);
-}
-
-// Where the program runs. Asked at its start: each answer takes some loads, one after the other,
-// for which nothing has to wait there.
-struct lb_xdp_here {
-	__u32 cpu;
-	__u32 ifindex; // of the interface by which the packet came
-};
-
-static __always_inline struct lb_xdp_here lb_xdp_here(struct xdp_md *ctx)
-{
-	return (struct lb_xdp_here){.cpu = lb_cpu(ctx), .ifindex = ctx->ingress_ifindex};
-}
-
-static __always_inline void lb_xdp_count(struct xdp_md *ctx, const struct lb_xdp_here *here,
-					 const struct lb_packet *p, const struct lb_decision *d,
-					 int is_traced)
-{
-	lb_count_on(ctx, here->cpu, p, d);
-	if (is_traced)
-		lb_xdp_trace_decision(d);
-}
-
-static __always_inline int lb_xdp_end(struct xdp_md *ctx, const struct lb_xdp_here *here,
-				      const struct lb_packet *p, const struct lb_decision *d,
-				      int is_traced)
-{
-	lb_xdp_count(ctx, here, p, d, is_traced);
-	return d->verdict == LB_PASS ? XDP_PASS : XDP_DROP;
 }
 
 // Parses the frame into the aside.
@@ -158,58 +126,30 @@ static __always_inline int lb_xdp_answer(struct xdp_md *ctx, const struct lb_xdp
 
 // ---- plain packets ----
 
-static __always_inline int lb_xdp_out(const struct lb_xdp_here *here, const struct lb_decision *d,
-				      int is_written, int is_traced)
+// The end of lb_decide_service() in the steady state, where nothing hinders the packet. Returns 0
+// where something does.
+static __always_inline int lb_xdp_decide_current(struct xdp_md *ctx, const struct lb_packet *p,
+						 struct lb_decision *d)
 {
-	if (!is_written)
-		return XDP_DROP;
-	if (d->link->ifindex == here->ifindex)
-		return XDP_TX;
-	if (is_traced)
-		lb_xdp_trace_redirect(d->link->ifindex);
-	return bpf_redirect(d->link->ifindex, 0);
+	d->backend = LB_SLOT_CURRENT(d->slot_word);
+	if (lb_decide_backend(ctx, d) != LB_REASON_NONE || !lb_decide_own_link(d) ||
+	    lb_decide_fit(p, lb_decision_grow(d), d) != LB_REASON_NONE)
+		return 0;
+	lb_decide_transmit(d, LB_REASON_CURRENT);
+	return 1;
 }
 
-// Sends on behind an outer header. @grow, @is_plain: constants.
-static __always_inline int lb_xdp_tunnel(struct xdp_md *ctx, const struct lb_xdp_here *here,
-					 const struct lb_packet *p, struct lb_decision *d,
-					 __u32 grow, int is_plain, int is_traced)
+// lb_decide_service(), but that it returns 0 where the packet is hindered and nothing was written
+// yet: the rest then decides it anew. So what seldom happens costs this way nothing.
+static __always_inline int lb_xdp_decide_service(struct xdp_md *ctx, const struct lb_packet *p,
+						 struct lb_decision *d)
 {
-	int is_written;
-
-	if (bpf_xdp_adjust_head(ctx, -(int)grow)) {
-		lb_decide_end(d, LB_REASON_HEADROOM);
-		return lb_xdp_end(ctx, here, p, d, is_traced);
-	}
-	lb_xdp_count(ctx, here, p, d, is_traced);
-	is_written = lb_apply_tunnel(ctx, LB_START(ctx), LB_END(ctx), grow,
-				     is_plain ? LB_ETH_LEN : p->l3_at, p, d);
-	return lb_xdp_out(here, d, is_written, is_traced);
-}
-
-// Sends on. @is_plain: a constant. Each outer header has its own straight way.
-static __always_inline int lb_xdp_transmit(struct xdp_md *ctx, const struct lb_xdp_here *here,
-					   const struct lb_packet *p, struct lb_decision *d,
-					   int is_plain, int is_traced)
-{
-	int is_written;
-
-	switch (lb_decision_grow(d)) {
-	case 0:
-		lb_xdp_count(ctx, here, p, d, is_traced);
-		is_written = is_plain ? lb_apply_in_place_plain(p, d) : lb_apply_in_place(p, d);
-		return lb_xdp_out(here, d, is_written, is_traced);
-	case LB_IPV4_LEN:
-		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV4_LEN, is_plain, is_traced);
-	case LB_IPV4_LEN + LB_UDP_LEN:
-		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV4_LEN + LB_UDP_LEN, is_plain,
-				     is_traced);
-	case LB_IPV6_LEN:
-		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV6_LEN, is_plain, is_traced);
-	default:
-		return lb_xdp_tunnel(ctx, here, p, d, LB_IPV6_LEN + LB_UDP_LEN, is_plain,
-				     is_traced);
-	}
+	if (!lb_decide_is_unicast_source(p) || !lb_decide_slot_word(ctx, d))
+		return 0;
+	if (!lb_decide_is_tracked(d))
+		return lb_xdp_decide_current(ctx, p, d);
+	lb_decide_to_backend(ctx, p, d, lb_decide_tracked(ctx, p, d));
+	return 1;
 }
 
 // The walk of what may be a plain packet (lb_decide_sound(), step by step). What it asks of the
@@ -225,10 +165,10 @@ static __always_inline int lb_xdp_decide(struct xdp_md *ctx, __u8 *start, __u8 *
 	len = (__u32)(end - start);
 	lb_packet_parse_plain_again(start, end, len, family, protocol, p);
 	vip = lb_decide_whom(ctx, p, d);
-	if (d->service) {
+	if (d->service_word) {
 		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
 			return 0;
-		lb_decide_service(ctx, p, d);
+		return lb_xdp_decide_service(ctx, p, d);
 	} else if (vip) {
 		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
 			return 0;
@@ -263,10 +203,14 @@ static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, __u8 pro
 				     lb_answer_mtu(&packet, &decision), is_traced);
 	if (decision.verdict != LB_TRANSMIT)
 		return lb_xdp_end(ctx, &here, &packet, &decision, is_traced);
-	if (decision.reason == LB_REASON_CURRENT)
-		return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
+	// What follows from the reason is said once more: so it is known from here on.
+	decision.is_reply = decision.reason == LB_REASON_REPLY;
 	if (decision.reason == LB_REASON_REPLY)
+		return lb_xdp_in_place(ctx, &here, &packet, &decision, 1, is_traced);
+	if (decision.reason == LB_REASON_CURRENT) {
+		decision.link = &decision.row->link;
 		return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
+	}
 	return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
 }
 

@@ -98,14 +98,14 @@ static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, struct l
 	return LB_REASON_NONE;
 }
 
-// The same; of the row's own hop the row most often knows the link itself. (A reply's is a
-// route's.)
-static __always_inline enum lb_reason lb_decide_own_link(struct lb_env *env, struct lb_decision *d)
+// Most often the row knows the link of its own hop itself. Returns 0 where it does not, or d->hop
+// is another (a reply's is a route's).
+static __always_inline int lb_decide_own_link(struct lb_decision *d)
 {
 	if (d->is_reply || d->hop == 0 || d->hop != *(const volatile __u32 *)&d->row->link_hop)
-		return lb_decide_hop(env, d);
+		return 0;
 	d->link = &d->row->link;
-	return LB_REASON_NONE;
+	return 1;
 }
 
 // Reads the row of the backend that was chosen. LB_REASON_NONE, or what hinders.
@@ -121,18 +121,25 @@ static __always_inline enum lb_reason lb_decide_backend(struct lb_env *env, stru
 	return LB_REASON_NONE;
 }
 
-// From the row of the backend out of the interface. @grow: lb_decision_grow(). LB_REASON_NONE, or
-// what hinders: TTL and TOO_BIG where an error may be sent of it.
+// Whether it may go by d->link. @grow: lb_decision_grow(). LB_REASON_NONE, or TTL and TOO_BIG,
+// where an error may be sent of it.
+static __always_inline enum lb_reason lb_decide_fit(const struct lb_packet *p, __u32 grow,
+						    const struct lb_decision *d)
+{
+	if (grow)
+		return p->ip_len + grow > d->link->mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
+	if (lb_packet_ttl(p) <= 1)
+		return LB_REASON_TTL;
+	return p->ip_len > d->link->mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
+}
+
+// From the row of the backend out of the interface. LB_REASON_NONE, or what hinders.
 static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const struct lb_packet *p,
 						     __u32 grow, struct lb_decision *d)
 {
-	enum lb_reason reason = lb_decide_own_link(env, d);
+	enum lb_reason reason = lb_decide_own_link(d) ? LB_REASON_NONE : lb_decide_hop(env, d);
 
-	if (reason != LB_REASON_NONE)
-		return reason;
-	if (!grow && lb_packet_ttl(p) <= 1)
-		return LB_REASON_TTL;
-	return p->ip_len + grow > d->link->mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
+	return reason == LB_REASON_NONE ? lb_decide_fit(p, grow, d) : reason;
 }
 
 // What hinders a packet on its way to d->backend; LB_REASON_NONE: nothing does. Fills in d's row,
@@ -181,11 +188,14 @@ static __always_inline void lb_decide_to_backend(struct lb_env *env, const struc
 static __always_inline struct lb_track_flow lb_decide_flow(const struct lb_service *service,
 							   const struct lb_decision *d)
 {
+	__u64 word = d->service_word;
+
+	LB_SETTLE(word); // what the steady state made of it need not be kept for this
 	return (struct lb_track_flow){
 		.hash = d->hash,
-		.slot = lb_slot_of(d->service_word, d->hash),
-		.ring_offset = LB_SERVICE_RING_OFFSET(d->service_word),
-		.ring_len = LB_SERVICE_RING_LEN(d->service_word),
+		.slot = lb_slot_of(word, d->hash),
+		.ring_offset = LB_SERVICE_RING_OFFSET(word),
+		.ring_len = LB_SERVICE_RING_LEN(word),
 		.idle_s = *(const volatile __u32 *)&service->idle_s,
 	};
 }

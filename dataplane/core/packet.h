@@ -300,7 +300,8 @@ static __always_inline int lb_packet_plain_ipv4(struct lb_packet *p, __u8 protoc
 		if ((first & LB_IPV4_PLAIN_MASK) != 0x45)
 			return 0;
 		p->ip_len = __builtin_bswap16((__u16)(first >> 16));
-		if (p->ip_len < LB_IPV4_LEN || p->ip_len > p->frame_len - LB_ETH_LEN)
+		// Both of its bounds in one question: what is shorter wraps.
+		if (p->ip_len - LB_IPV4_LEN > p->frame_len - (LB_ETH_LEN + LB_IPV4_LEN))
 			return 0;
 	}
 	p->family = 4;
