@@ -70,8 +70,15 @@ isolate()
 	exit "$status"
 }
 
+# Packets that each CPU dropped since the machine started, for it was not at hand to take them.
+backlog_drops()
+{
+	cut -d ' ' -f 2 /proc/net/softnet_stat | paste -sd ' '
+}
+
 enter()
 {
+	BACKLOG_BEFORE=$(backlog_drops)
 	mount -t tmpfs tmpfs /run
 	mkdir -p "$RUN/bpf" "$RUN/log"
 	mount -t bpf bpf "$RUN/bpf"
@@ -95,6 +102,7 @@ show_losses()
 				awk -v link="$link" '/drop|err/ && $2 > 0 { print "  " link " " $1 $2 }'
 		done
 	done
+	echo "CPUs' backlogs dropped, in hexadecimal: $BACKLOG_BEFORE before, $(backlog_drops) now"
 }
 
 # Shows what helps to understand a failure.
