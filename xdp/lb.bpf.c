@@ -154,7 +154,8 @@ static __always_inline int lb_xdp_decide_service(struct xdp_md *ctx, const struc
 
 // The walk of what may be a plain packet (lb_decide_sound(), step by step). What it asks of the
 // tables takes long to answer, so that is asked first, while it is found out whether the packet is
-// plain: nothing is written before. @family, @protocol: constants. Returns 0 where it is not plain.
+// plain: nothing is written before. @family, @protocol: constants. Returns 0 where it is not plain,
+// or hindered.
 static __always_inline int lb_xdp_decide(struct xdp_md *ctx, __u8 *start, __u8 *end, int family,
 					 __u8 protocol, struct lb_packet *p, struct lb_decision *d)
 {
@@ -183,9 +184,9 @@ static __always_inline int lb_xdp_decide(struct xdp_md *ctx, __u8 *start, __u8 *
 	return 1;
 }
 
-// A plain packet of @family and @protocol, constants; LB_XDP_NOT_PLAIN: it is none, and nothing was
-// done. In line on for each kind of end, so that each has its own straight way: where they meet,
-// the values of all of them go over the stack.
+// A plain packet of @family and @protocol, constants; LB_XDP_NOT_PLAIN: it is the rest's, and
+// nothing was done. In line on for each kind of end, so that each has its own straight way: where
+// they meet, the values of all of them go over the stack.
 static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, __u8 protocol,
 					int is_traced)
 {

@@ -59,17 +59,16 @@ const volatile __u32 lb_fixed_now_s = 0;
 // What the verifier must know of the tables' sizes; set from meta before loading.
 const volatile struct lb_flat_sizes lb_flat_sizes = {};
 
-#define LB_MAP(map, row)                                                                           \
+#define LB_MAP(table, row, rows)                                                                   \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
 		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
 		__uint(max_entries, 1);                                                            \
 		__type(key, __u32);                                                                \
 		__type(value, row);                                                                \
-	} map SEC(".maps")
-
-#define LB_MAP_OF(name, type, rows) LB_MAP(name, type);
-LB_TABLES(LB_MAP_OF)
+	} table SEC(".maps");
+LB_TABLES(LB_MAP)
+#undef LB_MAP
 
 // The first row of a flat table. (Whoever loads the program makes an address of what is a map
 // here: control/xdp_tables.c.)
