@@ -132,6 +132,7 @@ static void adopt_member(struct publisher *p, uint32_t row)
 	own->deadline_s = p->now_s + PUBLISH_LEAVE_DEFAULT_S;
 	hop_recall(p, row);
 	link_leave(p, row); // if it is not its hop's
+	backend_set_way(p, row);
 	backend_link(p, row);
 }
 
@@ -145,6 +146,7 @@ static void adopt_backend(struct publisher *p, uint32_t row)
 	if (b->state == LB_ROW_FREE)
 		return;
 	if (is_orphan) {
+		publish_store_8(p, &b->way, 0);
 		publish_store_32(p, &b->state, LB_ROW_FREE);
 	} else if (b->state == LB_ROW_LIVE) {
 		adopt_member(p, row);

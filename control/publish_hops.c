@@ -6,9 +6,10 @@
 // nobody names is retired, and is used again for the same content at any time, or for
 // another after the grace period.
 //
-// A backend's row has a copy of its hop's link, which packets read while `link_hop` says
-// that it is the one of `hop`. A copy that was left stays as it is, and its hop's row with
-// it, until the grace period has passed; until it is renewed packets read the hop's row.
+// A backend's row has a copy of its hop's link, which packets read while `way` says that it is
+// the one of `hop`: it is cleared before `hop` becomes another. A copy that was left stays as it
+// is, and its hop's row with it, until the grace period has passed; until it is renewed packets
+// read the hop's row.
 //
 // Routes are a round of sets: the next one is written, then meta.route_set is switched.
 // Where it was left within the grace period it may still be read, so a new list waits
@@ -18,6 +19,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "dataplane/core/packet.h"
 
 static struct lb_hop hop_row(const struct publisher_hop *hop)
 {
@@ -157,6 +160,15 @@ static void set_told(struct publisher *p, uint32_t row, const struct publisher_h
 		p->backends[row].told_hop = *hop;
 }
 
+void backend_set_way(struct publisher *p, uint32_t row)
+{
+	struct lb_backend *b = &p->t->backends[row];
+	uint8_t way = lb_backend_way(b);
+
+	if (b->way != way)
+		publish_store_8(p, &b->way, way);
+}
+
 // @row's copy, which no packet reads.
 static void link_write(struct publisher *p, uint32_t row, uint32_t hop)
 {
@@ -187,6 +199,7 @@ void links_renew_left(struct publisher *p)
 			continue;
 		link_write(p, row, b->hop);
 		hop_ref(p, b->hop);
+		backend_set_way(p, row);
 	}
 }
 
@@ -244,7 +257,10 @@ void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 			link_write(p, row, new);
 			hop_ref(p, new);
 		}
+		if (new != b->link_hop && b->way)
+			publish_store_8(p, &b->way, 0);
 		publish_store_32(p, &b->hop, new);
+		backend_set_way(p, row);
 		if (new != old && old == b->link_hop)
 			link_leave(p, row);
 		hop_put(p, old);

@@ -315,6 +315,7 @@ uint32_t backend_add(struct publisher *p, uint32_t service, const struct model_s
 						.unnamed_s = p->now_s};
 	hop_inherit(p, row);
 	publish_store_32(p, &p->t->backends[row].state, LB_ROW_LIVE);
+	backend_set_way(p, row);
 	backend_link(p, row);
 	return row;
 }
@@ -383,6 +384,7 @@ void backend_retire(struct publisher *p, uint32_t row)
 	map_del(&p->backend_map, backend_hash(b->service, &b->address, ntohs(b->port)), row);
 	address_unlink(p, row);
 	publish_store_32(p, &b->retired_s, p->now_s);
+	publish_store_8(p, &b->way, 0);
 	publish_store_32(p, &b->state, LB_ROW_RETIRED);
 	p->retired_backends_n++;
 	hop_put(p, b->hop);

@@ -263,6 +263,9 @@ void hops_retire_unnamed(struct publisher *p);
 void hops_free_retired(struct publisher *p);
 // The row's copy of a link is not its hop's any more.
 void link_leave(struct publisher *p, uint32_t row);
+// Makes @row's `way` what its other fields say; behind their last store. Before a store that ends a
+// way it is cleared.
+void backend_set_way(struct publisher *p, uint32_t row);
 // Renews such copies, once the grace period has passed.
 void links_renew_left(struct publisher *p);
 // Gives a new row the hop of its address, as the other rows were told. Netlink says it once.

@@ -126,62 +126,94 @@ static __always_inline int lb_xdp_answer(struct xdp_md *ctx, const struct lb_xdp
 
 // ---- plain packets ----
 
-// The end of lb_decide_service() in the steady state, where nothing hinders the packet. Returns 0
-// where something does.
-static __always_inline int lb_xdp_decide_current(struct xdp_md *ctx, const struct lb_packet *p,
-						 struct lb_decision *d)
-{
-	d->backend = LB_SLOT_CURRENT(d->slot_word);
-	if (lb_decide_backend(ctx, d) != LB_REASON_NONE || !lb_decide_own_link(d) ||
-	    lb_decide_fit(p, lb_decision_grow(d), d) != LB_REASON_NONE)
-		return 0;
-	lb_decide_transmit(d, LB_REASON_CURRENT);
-	return 1;
-}
+// How far lb_xdp_decide() came.
+enum lb_xdp_decided {
+	LB_XDP_UNDECIDED, // the packet is not plain, or something hinders it: it is the rest's
+	LB_XDP_DECIDED,
+	LB_XDP_CURRENT, // it goes to d->backend, its slot's current one, if nothing hinders it
+};
 
-// lb_decide_service(), but that it returns 0 where the packet is hindered and nothing was written
-// yet: the rest then decides it anew. So what seldom happens costs this way nothing.
-static __always_inline int lb_xdp_decide_service(struct xdp_md *ctx, const struct lb_packet *p,
-						 struct lb_decision *d)
+// lb_decide_service(), but for the end that nearly all packets have.
+static __always_inline enum lb_xdp_decided
+lb_xdp_decide_service(struct xdp_md *ctx, const struct lb_packet *p, struct lb_decision *d)
 {
 	if (!lb_decide_is_unicast_source(p) || !lb_decide_slot_word(ctx, d))
-		return 0;
-	if (!lb_decide_is_tracked(d))
-		return lb_xdp_decide_current(ctx, p, d);
+		return LB_XDP_UNDECIDED;
+	if (!lb_decide_is_tracked(d)) {
+		d->backend = LB_SLOT_CURRENT(d->slot_word);
+		return LB_XDP_CURRENT;
+	}
 	lb_decide_to_backend(ctx, p, d, lb_decide_tracked(ctx, p, d));
-	return 1;
+	return LB_XDP_DECIDED;
+}
+
+// Sends on a packet to its slot's current backend, by @way, a constant. What hinders it is found
+// out by the rest, which decides it anew: so what seldom happens costs this way nothing.
+static __always_inline int lb_xdp_current_by(struct xdp_md *ctx, const struct lb_xdp_here *here,
+					     const struct lb_packet *p, struct lb_decision *d,
+					     __u32 way, int is_traced)
+{
+	if (lb_decide_fit(p, way > LB_MODE_L2 ? way : 0, d) != LB_REASON_NONE)
+		return LB_XDP_NOT_PLAIN;
+	lb_decide_transmit(d, LB_REASON_CURRENT);
+	if (is_traced)
+		lb_xdp_trace_packet(p);
+	return lb_xdp_by_way(ctx, here, p, d, way, is_traced);
+}
+
+// Each way is a straight one of its own.
+static __always_inline int lb_xdp_current(struct xdp_md *ctx, const struct lb_xdp_here *here,
+					  const struct lb_packet *p, struct lb_decision *d,
+					  int is_traced)
+{
+	switch (lb_decide_way(ctx, d)) {
+	case LB_MODE_NAT:
+		return lb_xdp_current_by(ctx, here, p, d, LB_MODE_NAT, is_traced);
+	case LB_MODE_L2:
+		return lb_xdp_current_by(ctx, here, p, d, LB_MODE_L2, is_traced);
+	case LB_IPV4_LEN:
+		return lb_xdp_current_by(ctx, here, p, d, LB_IPV4_LEN, is_traced);
+	case LB_IPV4_LEN + LB_UDP_LEN:
+		return lb_xdp_current_by(ctx, here, p, d, LB_IPV4_LEN + LB_UDP_LEN, is_traced);
+	case LB_IPV6_LEN:
+		return lb_xdp_current_by(ctx, here, p, d, LB_IPV6_LEN, is_traced);
+	case LB_IPV6_LEN + LB_UDP_LEN:
+		return lb_xdp_current_by(ctx, here, p, d, LB_IPV6_LEN + LB_UDP_LEN, is_traced);
+	default:
+		return LB_XDP_NOT_PLAIN;
+	}
 }
 
 // The walk of what may be a plain packet (lb_decide_sound(), step by step). What it asks of the
 // tables takes long to answer, so that is asked first, while it is found out whether the packet is
-// plain: nothing is written before. @family, @protocol: constants. Returns 0 where it is not plain,
-// or hindered.
-static __always_inline int lb_xdp_decide(struct xdp_md *ctx, __u8 *start, __u8 *end, int family,
-					 __u8 protocol, struct lb_packet *p, struct lb_decision *d)
+// plain: nothing is written before. @family, @protocol: constants.
+static __always_inline enum lb_xdp_decided lb_xdp_decide(struct xdp_md *ctx, __u8 *start, __u8 *end,
+							 int family, __u8 protocol,
+							 struct lb_packet *p, struct lb_decision *d)
 {
 	__u32 len, vip, row;
 
 	if (!lb_packet_plain_is_there(start, end, family, protocol))
-		return 0;
+		return LB_XDP_UNDECIDED;
 	len = (__u32)(end - start);
 	lb_packet_parse_plain_again(start, end, len, family, protocol, p);
 	vip = lb_decide_whom(ctx, p, d);
 	if (d->service_word) {
 		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
-			return 0;
+			return LB_XDP_UNDECIDED;
 		return lb_xdp_decide_service(ctx, p, d);
 	} else if (vip) {
 		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
-			return 0;
+			return LB_XDP_UNDECIDED;
 		lb_decide_end(d, lb_decide_no_service(ctx, p, vip));
 	} else {
 		row = lb_service_lookup_reverse(ctx, &p->source, protocol,
 						lb_packet_source_port(p));
 		if (!lb_packet_parse_plain_of(start, end, len, family, protocol, p))
-			return 0;
+			return LB_XDP_UNDECIDED;
 		lb_decide_reply_of(ctx, p, row, LB_REASON_REPLY, d);
 	}
-	return 1;
+	return LB_XDP_DECIDED;
 }
 
 // A plain packet of @family and @protocol, constants; LB_XDP_NOT_PLAIN: it is the rest's, and
@@ -195,8 +227,14 @@ static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, __u8 pro
 	struct lb_decision decision = {};
 	struct lb_packet packet;
 
-	if (!lb_xdp_decide(ctx, start, end, family, protocol, &packet, &decision))
+	switch (lb_xdp_decide(ctx, start, end, family, protocol, &packet, &decision)) {
+	case LB_XDP_UNDECIDED:
 		return LB_XDP_NOT_PLAIN;
+	case LB_XDP_CURRENT:
+		return lb_xdp_current(ctx, &here, &packet, &decision, is_traced);
+	case LB_XDP_DECIDED:
+		break;
+	}
 	if (is_traced)
 		lb_xdp_trace_packet(&packet);
 	if (decision.verdict == LB_ANSWER)
@@ -208,10 +246,6 @@ static __always_inline int lb_xdp_plain(struct xdp_md *ctx, int family, __u8 pro
 	decision.is_reply = decision.reason == LB_REASON_REPLY;
 	if (decision.reason == LB_REASON_REPLY)
 		return lb_xdp_in_place(ctx, &here, &packet, &decision, 1, is_traced);
-	if (decision.reason == LB_REASON_CURRENT) {
-		decision.link = &decision.row->link;
-		return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
-	}
 	return lb_xdp_transmit(ctx, &here, &packet, &decision, 1, is_traced);
 }
 

@@ -82,6 +82,18 @@ static __always_inline int lb_xdp_in_place(struct xdp_md *ctx, const struct lb_x
 	return lb_xdp_out(here, d, is_written, is_traced);
 }
 
+// Sends a plain packet on by d->link; @way: lb_way(), a constant.
+static __always_inline int lb_xdp_by_way(struct xdp_md *ctx, const struct lb_xdp_here *here,
+					 const struct lb_packet *p, struct lb_decision *d,
+					 __u32 way, int is_traced)
+{
+	if (way > LB_MODE_L2)
+		return lb_xdp_tunnel(ctx, here, p, d, way, 1, is_traced);
+	lb_xdp_count(ctx, here, p, d, is_traced);
+	lb_apply_request_plain(p, d, (enum lb_mode)way);
+	return lb_xdp_out(here, d, 1, is_traced);
+}
+
 // Sends on. @is_plain: a constant. Each outer header has its own straight way.
 static __always_inline int lb_xdp_transmit(struct xdp_md *ctx, const struct lb_xdp_here *here,
 					   const struct lb_packet *p, struct lb_decision *d,

@@ -98,14 +98,17 @@ static __always_inline enum lb_reason lb_decide_hop(struct lb_env *env, struct l
 	return LB_REASON_NONE;
 }
 
-// Most often the row knows the link of its own hop itself. Returns 0 where it does not, or d->hop
-// is another (a reply's is a route's).
-static __always_inline int lb_decide_own_link(struct lb_decision *d)
+// Most often the backend's row alone says how a packet gets there. Fills in d's row and link;
+// returns lb_way(), or 0 where it does not.
+static __always_inline __u32 lb_decide_way(struct lb_env *env, struct lb_decision *d)
 {
-	if (d->is_reply || d->hop == 0 || d->hop != *(const volatile __u32 *)&d->row->link_hop)
+	const struct lb_backend *backend = lb_backend_row(env, d->backend);
+
+	if (!backend)
 		return 0;
-	d->link = &d->row->link;
-	return 1;
+	d->row = backend;
+	d->link = &backend->link;
+	return *(const volatile __u8 *)&backend->way; // 0 in the row of "none", too
 }
 
 // Reads the row of the backend that was chosen. LB_REASON_NONE, or what hinders.
@@ -133,11 +136,11 @@ static __always_inline enum lb_reason lb_decide_fit(const struct lb_packet *p, _
 	return p->ip_len > d->link->mtu ? LB_REASON_TOO_BIG : LB_REASON_NONE;
 }
 
-// From the row of the backend out of the interface. LB_REASON_NONE, or what hinders.
+// By d->hop out of the interface. LB_REASON_NONE, or what hinders.
 static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const struct lb_packet *p,
 						     __u32 grow, struct lb_decision *d)
 {
-	enum lb_reason reason = lb_decide_own_link(d) ? LB_REASON_NONE : lb_decide_hop(env, d);
+	enum lb_reason reason = lb_decide_hop(env, d);
 
 	return reason == LB_REASON_NONE ? lb_decide_fit(p, grow, d) : reason;
 }
@@ -147,8 +150,13 @@ static __always_inline enum lb_reason lb_decide_link(struct lb_env *env, const s
 static __always_inline enum lb_reason
 lb_decide_hindrance(struct lb_env *env, const struct lb_packet *p, struct lb_decision *d)
 {
-	enum lb_reason hindrance = lb_decide_backend(env, d);
+	enum lb_reason hindrance;
 
+	if (lb_decide_way(env, d)) {
+		d->hop = *(const volatile __u32 *)&d->row->hop;
+		return lb_decide_fit(p, lb_decision_grow(d), d);
+	}
+	hindrance = lb_decide_backend(env, d);
 	return hindrance == LB_REASON_NONE ? lb_decide_link(env, p, lb_decision_grow(d), d)
 					   : hindrance;
 }
@@ -456,5 +464,5 @@ static __always_inline void lb_decide_sound(struct lb_env *env, const struct lb_
 // steps of lb_decide_sound() itself: lb_decide_whom() (or like.h), then what lb_decide_slot() does,
 // lb_decide_tracked() where lb_select_is_tracked(), and lb_decide_to_backend(); for no VIP's
 // lb_service_lookup_reverse_hashed() and lb_decide_reply_of(). Both of these ends it may take apart
-// for a packet that nothing hinders: lb_decide_backend() or lb_decide_from_backend(), then
-// lb_decide_link() and lb_decide_transmit().
+// for a packet that nothing hinders: lb_decide_way() and lb_decide_fit(), or
+// lb_decide_from_backend() and lb_decide_link(), then lb_decide_transmit().

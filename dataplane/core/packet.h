@@ -158,6 +158,22 @@ static __always_inline __u32 lb_mode_grow(__u8 mode, __u8 family)
 	return (family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) + (mode == LB_MODE_GUE ? LB_UDP_LEN : 0);
 }
 
+// How a packet goes to a backend of @mode and @family, in one number: the mode where it stays as
+// long as it is, else bytes of outer header, which tell the other ways from each other.
+static __always_inline __u32 lb_way(__u8 mode, __u8 family)
+{
+	return mode < LB_MODE_IPIP ? mode : lb_mode_grow(mode, family);
+}
+
+// A row's `way`, from what else it says: lb_way() where the row alone says how a packet gets there
+// (it is live, and its link is its hop's); 0: it does not. By whoever makes or changes the row.
+static __always_inline __u8 lb_backend_way(const struct lb_backend *backend)
+{
+	if (backend->state != LB_ROW_LIVE || !backend->hop || backend->hop != backend->link_hop)
+		return 0;
+	return (__u8)lb_way(backend->mode, backend->family);
+}
+
 // A connection starts with one of these (design: tracking on demand).
 static __always_inline int lb_packet_is_syn(const struct lb_packet *p)
 {

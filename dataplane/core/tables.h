@@ -27,7 +27,7 @@
 #define __noinline __attribute__((noinline, unused))
 
 #define LB_MAGIC 0x31656369756c53ull // "Sluice1", little endian
-#define LB_LAYOUT_VERSION 6
+#define LB_LAYOUT_VERSION 7
 #define LB_LINE_BYTES 64
 
 // An address in the one form of keys: two words compare faster than sixteen bytes.
@@ -270,15 +270,15 @@ struct lb_link {
 
 struct lb_backend {
 	struct lb_address address;
-	// That of hop `link_hop`: where it is `hop` too, a packet need not wait for the hop's row.
-	// It is written while it has not been for the grace period.
+	// That of hop `link_hop`. It is written while that has not been `hop` for the grace period.
 	struct lb_link link;
 	__u32 hop;	// live word: row in `hops`; 0: unresolved
-	__u32 link_hop; // live word
+	__u32 link_hop; // lbd's own
 	__u32 state;	// live word: enum lb_row_state; a packet drops on a retired row
 	__u8 flags;	// live word: bits of enum lb_backend_flag
 	__u8 grow;	// bytes of outer header: lb_mode_grow() of `mode` and `family`
-	__u16 pad16;
+	__u8 way;	// live word: lb_backend_way()
+	__u8 pad8;
 	// nat: what checksums change by when the VIP and its port become the backend's
 	// (checksum.h).
 	__u16 address_sum; // addresses
@@ -290,7 +290,7 @@ struct lb_backend {
 	struct lb_address vip; // nat: what a reply's source becomes
 	__be16 vip_port;       // nat: what a reply's source port becomes
 	__u8 protocol;
-	__u8 pad8;
+	__u8 vip_pad;
 	__u32 service;	 // row
 	__u32 retired_s; // lbd's own
 	__u32 pad[9];

@@ -9,7 +9,7 @@
 // Of one: counted (but for its reason) and written, it leaves by this link; NULL: something hinders
 // it, and nothing was done. @kind: of the packet; a constant.
 
-// In place. @d: its row is set.
+// In place. @d: its row and link are set.
 static __always_inline const struct lb_link *end_in_place(struct lb_env *env, const struct burst *b,
 							  struct rte_mbuf *m, size_t i, __u8 kind,
 							  enum lb_mode mode, enum lb_reason reason,
@@ -19,7 +19,7 @@ static __always_inline const struct lb_link *end_in_place(struct lb_env *env, co
 
 	again_plain(m, family_of(kind), protocol_of(kind), &p);
 	p.ip_len = b->flows.ip_lens[i];
-	if (unlikely(lb_decide_link(env, &p, 0, d) != LB_REASON_NONE))
+	if (unlikely(lb_decide_fit(&p, 0, d) != LB_REASON_NONE))
 		return NULL;
 	lb_decide_transmit(d, reason);
 	lb_count_backend(env, lb_cpu(env), &p, d);
@@ -27,7 +27,7 @@ static __always_inline const struct lb_link *end_in_place(struct lb_env *env, co
 	return d->link;
 }
 
-// Behind an outer header. @grow: lb_decision_grow(), a constant. @d: its row is set.
+// Behind an outer header. @grow: lb_decision_grow(), a constant. @d: its row and link are set.
 static __always_inline const struct lb_link *end_tunnel(struct lb_env *env, const struct burst *b,
 							struct rte_mbuf *m, size_t i, __u8 kind,
 							__u32 grow, struct lb_decision *d)
@@ -36,7 +36,7 @@ static __always_inline const struct lb_link *end_tunnel(struct lb_env *env, cons
 
 	again_plain(m, family_of(kind), protocol_of(kind), &p);
 	p.ip_len = b->flows.ip_lens[i];
-	if (unlikely(lb_decide_link(env, &p, grow, d) != LB_REASON_NONE))
+	if (unlikely(lb_decide_fit(&p, grow, d) != LB_REASON_NONE))
 		return NULL;
 	if (unlikely(m->data_off < grow))
 		return NULL;
@@ -91,18 +91,9 @@ static __always_inline void end_run(struct lb_env *env, enum lb_reason reason, s
 	ret->send_n = (unsigned int)send_n;
 }
 
-// Whether it is in this mode, and of a tunnel (@outer: its outer family; else 0) in this family.
-static __always_inline bool is_of(const struct lb_backend *row, enum lb_mode mode, int outer)
-{
-	_Static_assert(offsetof(struct lb_backend, family) == offsetof(struct lb_backend, mode) + 1,
-		       "both are read as one word");
-	return outer ? *(const __u16 *)&row->mode == (__u16)(mode | outer << 8) : row->mode == mode;
-}
-
-// As their slots say. @kind, @mode, @outer: constants; a tunnel's mode and outer family, or a mode
-// in place and 0.
+// As their slots say. @kind, @way: constants; the latter is lb_way().
 static __always_inline size_t end_requests(struct burst *b, size_t i, size_t n, __u8 kind,
-					   enum lb_mode mode, int outer, struct walk_result *ret)
+					   __u32 way, struct walk_result *ret)
 {
 	struct rte_mbuf *const *pkts = b->pkts;
 	struct lb_env env = *b->env;
@@ -113,10 +104,11 @@ static __always_inline size_t end_requests(struct burst *b, size_t i, size_t n, 
 		struct rte_mbuf *m = pkts[i];
 		const struct lb_link *link;
 
-		if (lb_decide_backend(&env, &d) != LB_REASON_NONE || !is_of(d.row, mode, outer))
+		if (lb_decide_way(&env, &d) != way)
 			break;
-		link = outer ? end_tunnel(&env, b, m, i, kind, lb_mode_grow(mode, outer), &d)
-			     : end_in_place(&env, b, m, i, kind, mode, LB_REASON_CURRENT, &d);
+		link = way > LB_MODE_L2 ? end_tunnel(&env, b, m, i, kind, way, &d)
+					: end_in_place(&env, b, m, i, kind, (enum lb_mode)way,
+						       LB_REASON_CURRENT, &d);
 		if (unlikely(!link))
 			break;
 		end_sent(ret, send_n++, m, link);
@@ -155,12 +147,12 @@ static __always_inline size_t end_tracked(struct burst *b, size_t i, size_t n, _
 		struct lb_decision d = {.backend = b->backends[i],
 					.is_untracked = b->is_untracked[i]};
 		const enum lb_reason reason = (enum lb_reason)b->reasons[i];
-		const struct lb_link *link = NULL;
+		const __u32 way = lb_decide_way(&env, &d);
+		const struct lb_link *link;
 
-		if (lb_decide_backend(&env, &d) != LB_REASON_NONE || lb_decision_grow(&d))
+		if (way == 0 || way > LB_MODE_L2)
 			break;
-		link = end_in_place(&env, b, b->pkts[i], i, kind, (enum lb_mode)d.row->mode, reason,
-				    &d);
+		link = end_in_place(&env, b, b->pkts[i], i, kind, (enum lb_mode)way, reason, &d);
 		if (unlikely(!link))
 			break;
 		end_sent(ret, ret->send_n, b->pkts[i], link);
@@ -169,45 +161,52 @@ static __always_inline size_t end_tracked(struct burst *b, size_t i, size_t n, _
 	return i;
 }
 
-// The ends of one kind of packet, by the backend's mode.
+// The ends of one kind of packet, by the way to the backend.
 #define END(name, call)                                                                            \
 	static __noinline size_t name(struct burst *b, size_t i, size_t n,                         \
 				      struct walk_result *ret)                                     \
 	{                                                                                          \
 		return call;                                                                       \
 	}
-#define END_REQUESTS(name, kind, mode, outer)                                                      \
-	END(name, end_requests(b, i, n, LANE_PLAIN | WAY_CURRENT | (kind), mode, outer, ret))
+#define END_REQUESTS(name, kind, way)                                                              \
+	END(name, end_requests(b, i, n, LANE_PLAIN | WAY_CURRENT | (kind), way, ret))
 // clang-format off
 #define ENDS(name, kind)                                                                           \
-	END_REQUESTS(end_nat_##name, kind, LB_MODE_NAT, 0)                                         \
-	END_REQUESTS(end_l2_##name, kind, LB_MODE_L2, 0)                                           \
-	END_REQUESTS(end_ipip_ipv4_##name, kind, LB_MODE_IPIP, 4)                                  \
-	END_REQUESTS(end_ipip_ipv6_##name, kind, LB_MODE_IPIP, 6)                                  \
-	END_REQUESTS(end_gue_ipv4_##name, kind, LB_MODE_GUE, 4)                                    \
-	END_REQUESTS(end_gue_ipv6_##name, kind, LB_MODE_GUE, 6)                                    \
+	END_REQUESTS(end_nat_##name, kind, LB_MODE_NAT)                                            \
+	END_REQUESTS(end_l2_##name, kind, LB_MODE_L2)                                              \
+	END_REQUESTS(end_ipip_ipv4_##name, kind, LB_IPV4_LEN)                                      \
+	END_REQUESTS(end_ipip_ipv6_##name, kind, LB_IPV6_LEN)                                      \
+	END_REQUESTS(end_gue_ipv4_##name, kind, LB_IPV4_LEN + LB_UDP_LEN)                          \
+	END_REQUESTS(end_gue_ipv6_##name, kind, LB_IPV6_LEN + LB_UDP_LEN)                          \
 	END(end_tracked_##name, end_tracked(b, i, n, LANE_PLAIN | WAY_TRACKED | (kind), ret))      \
 	END(end_replies_##name, end_replies(b, i, n, LANE_PLAIN | WAY_REPLY | (kind), ret))        \
 	static __always_inline size_t end_##name(struct burst *b, size_t i, size_t n,              \
 						 enum lane_way way, struct walk_result *ret)       \
 	{                                                                                          \
-		const struct lb_backend *row = lb_backend_row(b->env, b->backends[i]);             \
+		struct lb_decision d = {.backend = b->backends[i]};                                \
 												   \
 		if (way == WAY_REPLY)                                                              \
 			return end_replies_##name(b, i, n, ret);                                   \
 		if (way == WAY_TRACKED)                                                            \
 			return end_tracked_##name(b, i, n, ret);                                   \
-		if (way != WAY_CURRENT || !row)                                                    \
+		if (way != WAY_CURRENT)                                                            \
 			return i;                                                                  \
-		if (row->mode == LB_MODE_NAT)                                                      \
+		switch (lb_decide_way(b->env, &d)) {                                               \
+		case LB_MODE_NAT:                                                                  \
 			return end_nat_##name(b, i, n, ret);                                       \
-		if (row->mode == LB_MODE_L2)                                                       \
+		case LB_MODE_L2:                                                                   \
 			return end_l2_##name(b, i, n, ret);                                        \
-		if (row->mode == LB_MODE_IPIP)                                                     \
-			return row->family == 4 ? end_ipip_ipv4_##name(b, i, n, ret)               \
-						: end_ipip_ipv6_##name(b, i, n, ret);              \
-		return row->family == 4 ? end_gue_ipv4_##name(b, i, n, ret)                        \
-					: end_gue_ipv6_##name(b, i, n, ret);                       \
+		case LB_IPV4_LEN:                                                                  \
+			return end_ipip_ipv4_##name(b, i, n, ret);                                 \
+		case LB_IPV6_LEN:                                                                  \
+			return end_ipip_ipv6_##name(b, i, n, ret);                                 \
+		case LB_IPV4_LEN + LB_UDP_LEN:                                                     \
+			return end_gue_ipv4_##name(b, i, n, ret);                                  \
+		case LB_IPV6_LEN + LB_UDP_LEN:                                                     \
+			return end_gue_ipv6_##name(b, i, n, ret);                                  \
+		default:                                                                           \
+			return i;                                                                  \
+		}                                                                                  \
 	}
 ENDS(ipv4_tcp, 0)
 ENDS(ipv4_udp, LANE_UDP)

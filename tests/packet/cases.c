@@ -446,8 +446,10 @@ static void fill_own_links(struct lb_tables *t)
 		const uint32_t hops[] = {b->hop, (b->hop + 1) % t->meta->hop_n, 0};
 
 		b->link_hop = hops[row % 3];
-		if (b->link_hop < t->meta->hop_n)
-			b->link = t->hops[b->link_hop].link;
+		if (b->link_hop >= t->meta->hop_n)
+			continue;
+		b->link = t->hops[b->link_hop].link;
+		b->way = lb_backend_way(b);
 	}
 }
 

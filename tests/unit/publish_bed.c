@@ -297,6 +297,7 @@ static void check_backends(const struct publisher *p, const struct counts *c)
 	for (uint32_t row = 1; row < p->t->meta->backend_n; row++) {
 		const struct lb_backend *b = &p->t->backends[row];
 
+		assert_int_equal(b->way, lb_backend_way(b));
 		assert_int_equal(p->backends[row].current_n, c->current[row]);
 		assert_int_equal(p->backends[row].settled_n, c->settled[row]);
 		assert_int_equal(p->backends[row].moving_n, c->moving[row]);

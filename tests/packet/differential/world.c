@@ -235,6 +235,7 @@ static void fill_backend(struct world *w, uint32_t row, const struct world_servi
 		b->link_hop = is_own ? b->hop : random_below(&w->random, HOPS_N);
 		b->link = w->t->hops[b->link_hop].link;
 	}
+	b->way = lb_backend_way(b);
 	if (b->mode == LB_MODE_NAT)
 		put_index(w->t->reverse_index, w->t->meta->reverse_shift, &b->address, b->protocol,
 			  LB_BE16(b->port), row);

@@ -197,11 +197,25 @@ void world_swap_under_way(void)
 	w->packet_depth--;
 }
 
+// A row says a way only while it is the right one: packets ask nothing else.
+static void check_ways(const struct world *w)
+{
+	for (uint32_t row = 1; row < w->t->rows.meta->backend_n; row++) {
+		const struct lb_backend *b = &w->t->rows.backends[row];
+
+		if (!b->way)
+			continue;
+		assert_int_equal(b->way, lb_backend_way(b));
+		assert_memory_equal(&b->link, &w->t->rows.hops[b->hop].link, sizeof(b->link));
+	}
+}
+
 // Between two stores of the publisher: packets, a glance at every connection, or the end of lbd.
 static void on_store(void *arg)
 {
 	struct world *w = arg;
 
+	check_ways(w);
 	if (w->kill_after && !--w->kill_after)
 		w->killed = bed_snapshot(w->t, NULL);
 	if (w->killed)
