@@ -18,7 +18,7 @@ struct lb_icmp_change {
 	const struct lb_address *from, *to;
 	__be16 port;
 	__u32 address_at, port_at; // bytes from the quoted IP header, from the transport header
-	__u64 address_sum, flow_sum;
+	__u64 flow_sum;
 };
 
 // Puts a quoted 16-bit checksum at @at. Returns what that changes the error's own sum by.
@@ -56,7 +56,7 @@ static __always_inline __u64 lb_icmp_quote(const struct lb_packet *p,
 {
 	__u8 *l3 = p->start + (p->quote.at & 0x3ff);
 	__u8 *l4 = p->start + (p->quote.l4_at & 0x3ff);
-	__u64 sum = lb_checksum_replace_address(0, c->from, c->to);
+	__u64 address_sum = lb_checksum_replace_address(0, c->from, c->to), sum = address_sum;
 	__be16 *port;
 
 	if (l3 + (p->family == 4 ? LB_IPV4_LEN : LB_IPV6_LEN) > p->end || l4 + 8 > p->end)
@@ -65,7 +65,7 @@ static __always_inline __u64 lb_icmp_quote(const struct lb_packet *p,
 	if (p->family == 4) {
 		__u16 *check = &((struct lb_ipv4_header *)l3)->check;
 
-		sum += lb_icmp_put(check, lb_checksum_mend(*check, c->address_sum));
+		sum += lb_icmp_put(check, lb_checksum_mend(*check, address_sum));
 	}
 	port = (void *)(l4 + c->port_at);
 	sum = lb_checksum_replace16(sum, *port, c->port);
@@ -83,7 +83,7 @@ static __always_inline void lb_icmp_outer(const struct lb_packet *p, __u32 at,
 	__u64 address_sum = lb_checksum_replace_address(0, from, to);
 
 	lb_rewrite_put_address(p->l3 + at, p->family, to);
-	lb_rewrite_ttl(p, p->family == 4 ? lb_checksum_fold(address_sum) : 0);
+	lb_rewrite_ttl(p, lb_checksum_fold(address_sum + LB_CHECKSUM_TTL));
 	*check = lb_checksum_mend(*check, p->family == 4 ? sum : sum + address_sum);
 }
 
@@ -97,7 +97,6 @@ static __always_inline int lb_icmp_rewrite_request(const struct lb_packet *p,
 		.port = backend->port,
 		.address_at = p->family == 4 ? 12 : 8,
 		.port_at = 0,
-		.address_sum = backend->address_sum,
 		.flow_sum = backend->flow_sum,
 	};
 	__u64 sum = lb_icmp_quote(p, &change);
@@ -118,8 +117,7 @@ static __always_inline int lb_icmp_rewrite_reply(const struct lb_packet *p,
 		.port = backend->vip_port,
 		.address_at = p->family == 4 ? 16 : 24,
 		.port_at = 2,
-		.address_sum = lb_checksum_reverse(backend->address_sum),
-		.flow_sum = lb_checksum_reverse(backend->flow_sum),
+		.flow_sum = backend->reply_flow_sum,
 	};
 	__u64 sum = lb_icmp_quote(p, &change);
 

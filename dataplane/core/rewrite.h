@@ -14,20 +14,14 @@ static __always_inline void lb_rewrite_macs(__u8 *eth, const struct lb_link *lin
 	lb_put32(eth + 8, lb_get32(link->macs + 8));
 }
 
-// One hop less. @sum: what else changed in an IPv4 header; of a few words of 16 bits.
-static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u32 sum)
+// One hop less. @sum: what an IPv4 header's checksum changes by, for that and whatever else.
+static __always_inline void lb_rewrite_ttl(const struct lb_packet *p, __u16 sum)
 {
 	if (p->family == 4) {
-		__u8 *at = p->l3 + 8; // TTL, protocol, checksum: read and written as one word
-		__u32 word = lb_get32(at);
-		// TTL is the first byte of its word: one less of it is one less of the word. The
-		// rest of both is known before @sum is: what is left to do behind it is little.
-		__u32 rest = (__u32)lb_checksum_replace16(0xffff - (word >> 16), 1, 0);
-		__u32 low = ((word & 0xffff) - 1) ^ 0xffff0000;
+		struct lb_ipv4_header *ip = (void *)p->l3;
 
-		LB_SETTLE(rest);
-		LB_SETTLE(low);
-		lb_put32(at, (lb_checksum_fold_high(sum + rest) & 0xffff0000) ^ low);
+		ip->check = lb_checksum_mend16(ip->check, sum);
+		ip->ttl--;
 	} else {
 		struct lb_ipv6_header *ip = (void *)p->l3;
 
@@ -45,7 +39,7 @@ static __always_inline void lb_rewrite_ttl_alone(const struct lb_packet *p)
 	if (p->family == 4 && (word = lb_get32(at)) < 0xfffe0000)
 		lb_put32(at, word - 1 + (1u << 16));
 	else
-		lb_rewrite_ttl(p, 0);
+		lb_rewrite_ttl(p, LB_CHECKSUM_TTL);
 }
 
 static __always_inline void lb_rewrite_put_address(__u8 *at, __u8 family,
@@ -58,16 +52,16 @@ static __always_inline void lb_rewrite_put_address(__u8 *at, __u8 family,
 	}
 }
 
-// Mends the checksum of the TCP or UDP header by @sum, of a few words of 16 bits. A UDP packet
-// without checksum (0) stays so; one whose checksum becomes 0 says 0xffff (RFC 768).
-static __always_inline void lb_rewrite_l4_check(const struct lb_packet *p, __u32 sum)
+// Mends the checksum of the TCP or UDP header by @sum. A UDP packet without checksum (0) stays so;
+// one whose checksum becomes 0 says 0xffff (RFC 768).
+static __always_inline void lb_rewrite_l4_check(const struct lb_packet *p, __u16 sum)
 {
 	__u16 *check_at = (void *)p->l4_check;
 	__u16 check;
 
 	if (p->protocol == LB_IP_UDP && *check_at == 0)
 		return;
-	check = lb_checksum_mend_few(*check_at, sum);
+	check = lb_checksum_mend16(*check_at, sum);
 	if (p->protocol == LB_IP_UDP && check == 0)
 		check = 0xffff;
 	*check_at = check;
@@ -81,7 +75,7 @@ static __always_inline void lb_rewrite_nat_request(const struct lb_packet *p,
 	struct lb_udp_header *ports = (void *)p->l4;
 
 	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 16 : 24), p->family, &backend->address);
-	lb_rewrite_ttl(p, backend->address_sum);
+	lb_rewrite_ttl(p, backend->header_sum);
 	if (!has_ports)
 		return;
 	ports->destination = backend->port;
@@ -95,9 +89,9 @@ static __always_inline void lb_rewrite_nat_reply(const struct lb_packet *p,
 	struct lb_udp_header *ports = (void *)p->l4;
 
 	lb_rewrite_put_address(p->l3 + (p->family == 4 ? 12 : 8), p->family, &backend->vip);
-	lb_rewrite_ttl(p, lb_checksum_reverse(backend->address_sum));
+	lb_rewrite_ttl(p, backend->reply_header_sum);
 	if (!has_ports)
 		return;
 	ports->source = backend->vip_port;
-	lb_rewrite_l4_check(p, lb_checksum_reverse(backend->flow_sum));
+	lb_rewrite_l4_check(p, backend->reply_flow_sum);
 }

@@ -281,11 +281,11 @@ struct lb_backend {
 	__u8 pad8;
 	// nat: what checksums change by when the VIP and its port become the backend's
 	// (checksum.h).
-	__u16 address_sum; // addresses
-	__u16 flow_sum;	   // addresses and ports
-	__be16 port;	   // nat: what the destination's port becomes
-	__u8 mode;	   // enum lb_mode
-	__u8 family;	   // 4 or 6, of `address`: a tunnel's outer family
+	__u16 header_sum; // of an IPv4 header: addresses, and a TTL one less
+	__u16 flow_sum;	  // of TCP or UDP: addresses and ports
+	__be16 port;	  // nat: what the destination's port becomes
+	__u8 mode;	  // enum lb_mode
+	__u8 family;	  // 4 or 6, of `address`: a tunnel's outer family
 	// The first line, which is all that a packet to it reads, is full here.
 	struct lb_address vip; // nat: what a reply's source becomes
 	__be16 vip_port;       // nat: what a reply's source port becomes
@@ -293,7 +293,10 @@ struct lb_backend {
 	__u8 vip_pad;
 	__u32 service;	 // row
 	__u32 retired_s; // lbd's own
-	__u32 pad[9];
+	// nat: the same of a reply, which changes the other way round.
+	__u16 reply_header_sum;
+	__u16 reply_flow_sum;
+	__u32 pad[8];
 };
 
 // ---- hops: immutable once named. Row 0 is "unresolved". Written by lbd. ----

@@ -148,8 +148,10 @@ static void put_backend(struct filling *f)
 	b->hop = (uint32_t)next_number(f);
 	b->flags = (uint8_t)next_number(f);
 	b->state = (uint32_t)next_number(f);
-	b->address_sum = (uint16_t)next_number(f);
+	b->header_sum = (uint16_t)next_number(f);
 	b->flow_sum = (uint16_t)next_number(f);
+	b->reply_header_sum = (uint16_t)next_number(f);
+	b->reply_flow_sum = (uint16_t)next_number(f);
 	b->grow = (uint8_t)lb_mode_grow(b->mode, b->family);
 }
 

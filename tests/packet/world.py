@@ -136,13 +136,21 @@ class Backend:
         return (f"backend {self.row} {address(self.address)} {address(s.vip)} {self.port} {s.port}"
                 f" {s.mode} {self.family} {s.protocol} {s.row}"
                 f" {self.hop.row if hop is None else hop} {flags} {state}"
-                f" {self.sum(s.vip)} {self.sum(s.vip, s.port, self.port)}")
+                f" {self.sums(bytes.fromhex(address(s.vip)), s.port)}")
 
-    def sum(self, vip, *ports):
+    def sums(self, vip, vip_port):
+        """Of an IPv4 header and of TCP or UDP; then the same of replies."""
+        own = bytes.fromhex(address(self.address))
+        ttls = bytes([2, 0]), bytes([1, 0])
+        ports = vip_port.to_bytes(2, "big"), self.port.to_bytes(2, "big")
+        return " ".join(map(str, (self.sum(vip + ttls[0], own + ttls[1]),
+                                  self.sum(vip + ports[0], own + ports[1]),
+                                  self.sum(own + ttls[0], vip + ttls[1]),
+                                  self.sum(own + ports[1], vip + ports[0]))))
+
+    @staticmethod
+    def sum(before, after):
         """What a checksum changes by (RFC 1624, one's complement, words as they lie in memory)."""
-        before, after = (bytes.fromhex(address(a)) for a in (vip, self.address))
-        if ports:
-            before, after = (a + port.to_bytes(2, "big") for a, port in zip((before, after), ports))
         return sum(65535 - int.from_bytes(before[i:i + 2], "little")
                    + int.from_bytes(after[i:i + 2], "little")
                    for i in range(0, len(before), 2)) % 65535 or 65535
