@@ -29,7 +29,7 @@ struct lb_decision {
 	__u32 backend;		      // row; 0: none
 	__u32 hop;		      // row; 0: none, or the driver's look-up answered
 	__u64 service_word;	      // what the index says of `service`; 0 for replies
-	__u64 hash;		      // of the flow; 0 for replies
+	__u64 hash;		      // of the flow, the first; 0 for replies
 	__u64 entry;		      // the word of the flow's entry as it was found; 0: none
 	const struct lb_backend *row; // of `backend`; NULL: none
 	// With verdict TRANSMIT. It is in the backend's or the hop's row (which stays as it is
@@ -192,16 +192,16 @@ static __always_inline void lb_decide_to_backend(struct lb_env *env, const struc
 	lb_decide_transmit(d, reason);
 }
 
-// d's flow, as tracking asks for it.
+// d's flow, as tracking asks for it. @hash: lb_hash_whole().
 static __always_inline struct lb_track_flow lb_decide_flow(const struct lb_service *service,
-							   const struct lb_decision *d)
+							   const struct lb_decision *d, __u64 hash)
 {
 	__u64 word = d->service_word;
 
 	LB_SETTLE(word); // what the steady state made of it need not be kept for this
 	return (struct lb_track_flow){
-		.hash = d->hash,
-		.slot = lb_slot_of(word, d->hash),
+		.hash = hash,
+		.slot = lb_slot_of(word, hash),
 		.ring_offset = LB_SERVICE_RING_OFFSET(word),
 		.ring_len = LB_SERVICE_RING_LEN(word),
 		.idle_s = *(const volatile __u32 *)&service->idle_s,
@@ -214,11 +214,14 @@ lb_decide_tracked(struct lb_env *env, const struct lb_packet *p, struct lb_decis
 {
 	const struct lb_service *service = lb_service_row(env, d->service);
 	struct lb_choice *choice = LB_ROOM(struct lb_choice);
+	__u64 hash;
 
 	if (!choice || !service) // the BPF verifier asks
 		return LB_REASON_NO_BACKEND;
+	hash = lb_hash_whole(d->hash, lb_meta(env)->flow_keys, p->family, &p->source,
+			     lb_hash_ports(p), lb_hash_to(&p->destination, p->protocol));
 	*choice = (struct lb_choice){
-		.flow = lb_decide_flow(service, d),
+		.flow = lb_decide_flow(service, d, hash),
 		.slot_word = d->slot_word,
 		.tracking = (__u8)LB_SERVICE_TRACKING(d->service_word),
 		.is_tcp = p->protocol == LB_IP_TCP,

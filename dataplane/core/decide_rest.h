@@ -92,7 +92,9 @@ static __always_inline enum lb_reason lb_decide_icmp_error(struct lb_env *env,
 							   const struct lb_packet *p, __u32 vip,
 							   struct lb_decision *d)
 {
+	const __u64 *keys = lb_meta(env)->flow_keys;
 	const struct lb_quote *q = &p->quote;
+	const __u32 ports = q->destination_port | (__u32)q->source_port << 16;
 	const struct lb_service *service;
 
 	lb_decide_set_service(d, lb_decide_quoted_service(env, p, vip));
@@ -106,8 +108,7 @@ static __always_inline enum lb_reason lb_decide_icmp_error(struct lb_env *env,
 		lb_decide_end(d, LB_REASON_SOURCE);
 		return LB_REASON_NONE;
 	}
-	d->hash = lb_hash_tuple(lb_meta(env)->flow_keys, p->family, &q->destination, &q->source,
-				q->protocol, q->destination_port | (__u32)q->source_port << 16);
+	d->hash = lb_hash_tuple(keys, p->family, &q->destination, &q->source, q->protocol, ports);
 	if (!lb_decide_slot_word(env, d))
 		return LB_REASON_NONE;
 	d->backend = LB_SLOT_CURRENT(d->slot_word);
@@ -118,7 +119,9 @@ static __always_inline enum lb_reason lb_decide_icmp_error(struct lb_env *env,
 
 		if (!flow) // the BPF verifier asks
 			return LB_REASON_NONE;
-		*flow = lb_decide_flow(service, d);
+		*flow = lb_decide_flow(service, d,
+				       lb_hash_whole(d->hash, keys, p->family, &q->destination,
+						     ports, lb_hash_to(&q->source, q->protocol)));
 		d->backend = lb_select_peek(env, flow, otherwise);
 	}
 	return LB_REASON_ICMP_ERROR;

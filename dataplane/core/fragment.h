@@ -15,8 +15,13 @@
 // The key of a fragment's packet.
 static __always_inline __u64 lb_fragment_hash(struct lb_env *env, const struct lb_packet *p)
 {
-	return lb_hash_tuple(lb_meta(env)->flow_keys, p->family, &p->source, &p->destination,
-			     p->family == 4 ? p->protocol : LB_IP_FRAGMENT, p->fragment_id);
+	const __u8 protocol = p->family == 4 ? p->protocol : LB_IP_FRAGMENT;
+	const __u64 *keys = lb_meta(env)->flow_keys;
+
+	return lb_hash_whole(lb_hash_tuple(keys, p->family, &p->source, &p->destination, protocol,
+					   p->fragment_id),
+			     keys, p->family, &p->source, p->fragment_id,
+			     lb_hash_to(&p->destination, protocol));
 }
 
 // What varies a tunnel's source with the flow (encap.h), made of what an entry keeps of a flow's

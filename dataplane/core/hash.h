@@ -3,20 +3,20 @@
 // The keyed flow hash: who knows a source but not the key can aim neither at a slot nor
 // at a bucket. Pure.
 //
-// One hash of a packet gives all that depends on its flow: the high 32 bits its slot
-// (slot.h), the low bits its line of connections, all 64 its fingerprint (track.h),
-// and what varies a tunnel's source (encap.h). It is the same on every balancer with
-// the same key.
+// A packet's flow has two hashes, by keys of their own. Every packet needs the first: its
+// high 32 bits give the slot (slot.h), what is below them varies a tunnel's source
+// (encap.h). Only what is tracked needs the second, of 32 bits: its low bits give the
+// line of connections, and the fingerprint is the high bits of the one and all of the
+// other (lb_hash_whole(); track.h). They are the same on every balancer with the same key.
 //
-// It is pair-multiply-shift (Thorup: High Speed Hashing for Integers and Strings, 2015,
-// section 3.5), once for each half of the result: strongly universal, so for any two
-// flows that were chosen without knowledge of the keys, slots, lines and fingerprints
-// are as independent as random ones. What the operator alone chooses, VIP and
-// protocol, is added to it. A finalizer (a bijection, which keeps that property: half of
-// MurmurHash3's) spreads the structure that ports in a row would leave; with it slots and
-// lines of connections are filled as by random numbers, and without it far worse.
-// Measured: SipHash-1-3 in its place costs a packet a fifth to a third of an empty
-// program more.
+// Each is pair-multiply-shift (Thorup: High Speed Hashing for Integers and Strings, 2015,
+// section 3.5): the sum's high 32 bits are strongly universal, so for any two flows that
+// were chosen without knowledge of the keys, slots, lines and fingerprints are as
+// independent as random ones. What the operator alone chooses, VIP and protocol, is added
+// to it. A finalizer (a bijection: half of MurmurHash3's) spreads the structure that ports
+// in a row would leave; with it slots and lines of connections are filled as by random
+// numbers, and without it far worse. Measured: SipHash-1-3 in its place costs a packet a
+// fifth to a third of an empty program more.
 //
 // The keys are expanded from the secret key by SipHash-2-4 (Aumasson, Bernstein: SipHash,
 // 2012) when the tables are made. Rings (control/maglev.c) hash by SipHash too.
@@ -96,9 +96,10 @@ static __always_inline __u64 lb_hash_pair(const __u64 *keys, __u64 even, __u64 o
 	return (keys[0] + odd) * (keys[1] + even);
 }
 
-// The message's sum by one half's keys; its high 32 bits are the hash.
-static __always_inline __u64 lb_hash_half(const __u64 keys[LB_FLOW_KEYS / 2], __u8 family,
-					  const struct lb_address *source, __u64 ports)
+// The message's sum by the keys of one hash. @family: 4 or 6, of both addresses. @ports: source
+// port in the low half.
+static __always_inline __u64 lb_hash_sum(const __u64 keys[LB_FLOW_KEYS / 2], __u8 family,
+					 const struct lb_address *source, __u64 ports)
 {
 	__u64 sum = keys[6] + lb_hash_pair(keys, source->halves[1] >> 32, ports);
 
@@ -108,38 +109,39 @@ static __always_inline __u64 lb_hash_half(const __u64 keys[LB_FLOW_KEYS / 2], __
 	return sum;
 }
 
-// What a VIP's flows of a protocol have in common: lb_hash_from()'s @to.
+// What a VIP's flows of a protocol have in common: it is added to their sums.
 static __always_inline __u64 lb_hash_to(const struct lb_address *vip, __u8 protocol)
 {
 	return lb_index_mix(vip->halves[0], vip->halves[1]) ^ protocol;
 }
 
-// The hash before its finalizer. @keys: meta.flow_keys. @family: 4 or 6, of both addresses. @ports:
-// source port in the low half.
-static __always_inline __u64 lb_hash_from(const __u64 keys[LB_FLOW_KEYS], __u8 family,
-					  const struct lb_address *source, __u32 ports, __u64 to)
+// @sum: lb_hash_sum() and lb_hash_to(), added.
+static __always_inline __u64 lb_hash_finish(__u64 sum)
 {
-	__u64 high = lb_hash_half(keys, family, source, ports);
-	__u64 low = lb_hash_half(keys + LB_FLOW_KEYS / 2, family, source, ports);
-
-	return (high >> 32 << 32 | low >> 32) + to;
+	sum ^= sum >> 32;
+	sum *= 0xff51afd7ed558ccdull;
+	LB_SETTLE(sum); // made once
+	return sum;
 }
 
-static __always_inline __u64 lb_hash_finish(__u64 h)
-{
-	h ^= h >> 32;
-	h *= 0xff51afd7ed558ccdull;
-	LB_SETTLE(h); // the slot is in the high half, and waits for no more
-	return h ^ h >> 32;
-}
-
+// The first hash. @keys: meta.flow_keys.
 static __always_inline __u64 lb_hash_tuple(const __u64 keys[LB_FLOW_KEYS], __u8 family,
 					   const struct lb_address *source,
 					   const struct lb_address *destination, __u8 protocol,
 					   __u32 ports)
 {
-	return lb_hash_finish(
-		lb_hash_from(keys, family, source, ports, lb_hash_to(destination, protocol)));
+	return lb_hash_finish(lb_hash_sum(keys, family, source, ports) +
+			      lb_hash_to(destination, protocol));
+}
+
+// Both hashes in one word. @hash: the first. @to: lb_hash_to().
+static __always_inline __u64 lb_hash_whole(__u64 hash, const __u64 keys[LB_FLOW_KEYS], __u8 family,
+					   const struct lb_address *source, __u32 ports, __u64 to)
+{
+	__u64 second =
+		lb_hash_finish(lb_hash_sum(keys + LB_FLOW_KEYS / 2, family, source, ports) + to);
+
+	return hash >> 32 << 32 | second >> 32;
 }
 
 // What is hashed of a packet's ports.
@@ -148,8 +150,8 @@ static __always_inline __u32 lb_hash_ports(const struct lb_packet *p)
 	return p->ports;
 }
 
-// Of a packet with ports. (A driver that hashes several at once calls lb_hash_from() with
-// lb_hash_to() of their destination, and lb_hash_finish().)
+// The first, of a packet with ports. (A driver that hashes several at once calls lb_hash_sum() and
+// lb_hash_finish(), for lb_hash_to() of their destination.)
 static __always_inline __u64 lb_hash_flow(const __u64 keys[LB_FLOW_KEYS], const struct lb_packet *p)
 {
 	return lb_hash_tuple(keys, p->family, &p->source, &p->destination, p->protocol,

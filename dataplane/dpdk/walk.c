@@ -87,7 +87,9 @@ static __always_inline void stage_flows(struct burst *b, size_t n, struct list *
 
 static __always_inline void prefetch_entry(struct lb_env *env, const struct burst *b, size_t i)
 {
-	rte_prefetch0(lb_entry_line(env, (__u32)b->flows.hash[i] & env->connection_mask));
+	__u64 whole = walk_flows_whole(lb_meta(env)->flow_keys, &b->flows, i);
+
+	rte_prefetch0(lb_entry_line(env, (__u32)whole & env->connection_mask));
 	rte_prefetch0(lb_slot_time_line(env, b->flows.slot[i] / LB_SLOTS_PER_LINE));
 }
 

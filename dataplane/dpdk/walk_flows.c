@@ -60,18 +60,31 @@ static __always_inline void length_all(struct walk_flows *f, __u16 *ret_bad)
 	}
 }
 
-// The hash before its finalizer. @family: a constant.
-static __always_inline __u64 from(const __u64 *keys, const struct walk_flows *f, size_t i,
-				  __u8 family)
+static __always_inline struct lb_address flow_source(const struct walk_flows *f, size_t i,
+						     __u8 family)
 {
-	struct lb_address source;
+	struct lb_address source = {.halves = {f->source_halves[0][i], f->source_halves[1][i]}};
 
 	if (family == 4)
 		lb_address_set_ipv4(&source, f->source_ipv4[i]);
-	else
-		source = (struct lb_address){
-			.halves = {f->source_halves[0][i], f->source_halves[1][i]}};
-	return lb_hash_from(keys, family, &source, f->ports[i], f->to[i]);
+	return source;
+}
+
+// The sum of the hash that @keys are of. @family: a constant.
+static __always_inline __u64 sum(const __u64 *keys, const struct walk_flows *f, size_t i,
+				 __u8 family)
+{
+	const struct lb_address source = flow_source(f, i, family);
+
+	return lb_hash_sum(keys, family, &source, f->ports[i]) + f->to[i];
+}
+
+__u64 walk_flows_whole(const __u64 *keys, const struct walk_flows *f, size_t i)
+{
+	const __u8 family = f->marks[i] & LANE_IPV6 ? 6 : 4;
+	const struct lb_address source = flow_source(f, i, family);
+
+	return lb_hash_whole(f->hash[i], keys, family, &source, f->ports[i], f->to[i]);
 }
 
 // Of one flow. Of a burst with both families each flow is hashed as both, and one is chosen by a
@@ -84,11 +97,11 @@ static __always_inline void hash_one(const __u64 *keys, struct walk_flows *f, si
 	__u64 hash;
 
 	if (families == WALK_IPV4)
-		hash = from(keys, f, i, 4);
+		hash = sum(keys, f, i, 4);
 	else if (families == WALK_IPV6)
-		hash = from(keys, f, i, 6);
+		hash = sum(keys, f, i, 6);
 	else
-		hash = (from(keys, f, i, 4) & ~mask) | (from(keys, f, i, 6) & mask);
+		hash = (sum(keys, f, i, 4) & ~mask) | (sum(keys, f, i, 6) & mask);
 	hash = lb_hash_finish(hash);
 	f->hash[i] = hash;
 	f->slot[i] = lb_slot_at((__u32)ring, (__u32)(ring >> 32), hash);

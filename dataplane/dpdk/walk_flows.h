@@ -50,10 +50,10 @@ struct walk_flows {
 	__u16 frame_lens[WALK_BURST_MAX]; // bytes in the first segment
 	// What comes of it.
 	__u64 to[WALK_BURST_MAX], ring[WALK_BURST_MAX]; // of their targets
-	__u64 hash[WALK_BURST_MAX];
-	__u32 slot[WALK_BURST_MAX];    // lb_slot_at()
-	__u32 reverse[WALK_BURST_MAX]; // of replies: lb_index_hash_words()
-	__u16 ip_lens[WALK_BURST_MAX]; // bytes, of those that are sound
+	__u64 hash[WALK_BURST_MAX];			// the first
+	__u32 slot[WALK_BURST_MAX];			// lb_slot_at()
+	__u32 reverse[WALK_BURST_MAX];			// of replies: lb_index_hash_words()
+	__u16 ip_lens[WALK_BURST_MAX];			// bytes, of those that are sound
 	// Whom they are for.
 	unsigned int targets_n;
 	struct walk_target targets[WALK_BURST_MAX];
@@ -67,3 +67,5 @@ enum walk_families { WALK_IPV4 = 1, WALK_IPV6 = 2, WALK_BOTH = 3 };
 // request's source may be none that could be answered.
 bool walk_flows(const __u64 *keys, struct walk_flows *flows, enum walk_families families,
 		bool has_replies);
+// lb_hash_whole() of the request @i, whose hash is filled in.
+__u64 walk_flows_whole(const __u64 *keys, const struct walk_flows *flows, size_t i);

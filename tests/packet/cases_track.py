@@ -15,7 +15,7 @@ class Flow:
 
     def __init__(self, service):
         self.service = service
-        self.hash = service.hash(CLIENT[service.family], FLOW_PORT)
+        self.hash = service.whole_hash(CLIENT[service.family], FLOW_PORT)
         self.slot = service.slot(self.hash)
 
     def entry(self, backend, state, age=0, at=0):

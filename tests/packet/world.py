@@ -60,8 +60,8 @@ assert siphash(KEY, b"", 2, 4) == 0x726FDB47DD0E0E31
 FLOW_KEYS = [siphash(KEY, i.to_bytes(8, "little")) for i in range(16)]
 
 
-def flow_hash(source, destination, source_port, destination_port, protocol):
-    """Pair-multiply-shift (Thorup 2015) for each half, then a finalizer."""
+def flow_hashes(source, destination, source_port, destination_port, protocol):
+    """Of each half of the keys: pair-multiply-shift (Thorup 2015), then a finalizer."""
     vip = bytes.fromhex(address(destination))
     mix = (int.from_bytes(vip[:8], "little") * 0x9E3779B97F4A7C15
            ^ int.from_bytes(vip[8:], "little") * 0xC2B2AE3D27D4EB4F) & M64 ^ protocol
@@ -70,12 +70,21 @@ def flow_hash(source, destination, source_port, destination_port, protocol):
     ports = int.from_bytes(source_port.to_bytes(2, "big") + destination_port.to_bytes(2, "big"),
                            "little")
     pairs = [(words[-1], ports)] + ([(words[0], words[1]), (words[2], 0)] if words[1:] else [])
-    halves = [keys[6] + sum((keys[2 * i] + odd) * (keys[2 * i + 1] + even)
-                            for i, (even, odd) in enumerate(pairs))
-              for keys in (FLOW_KEYS[:8], FLOW_KEYS[8:])]
-    h = ((halves[0] >> 32 & 0xFFFFFFFF) << 32 | halves[1] >> 32 & 0xFFFFFFFF) + mix & M64
-    h = (h ^ h >> 32) * 0xFF51AFD7ED558CCD & M64
-    return h ^ h >> 32
+    for keys in (FLOW_KEYS[:8], FLOW_KEYS[8:]):
+        h = keys[6] + mix + sum((keys[2 * i] + odd) * (keys[2 * i + 1] + even)
+                                for i, (even, odd) in enumerate(pairs)) & M64
+        yield (h ^ h >> 32) * 0xFF51AFD7ED558CCD & M64
+
+
+def flow_hash(*flow):
+    """The first: its high half says the slot."""
+    return next(flow_hashes(*flow))
+
+
+def whole_hash(*flow):
+    """Of an entry: the high halves of both."""
+    first, second = flow_hashes(*flow)
+    return first >> 32 << 32 | second >> 32
 
 
 def address(text):
@@ -101,8 +110,8 @@ def fragment_line(key, backend, flow, reply=0, at=0, age=0):
 def fragment_hash(source, destination, identification, protocol):
     """IPv4 has 16 bits of identification, IPv6 32; they stand where ports would."""
     if ":" in source:
-        return flow_hash(source, destination, identification >> 16, identification & 0xffff, 44)
-    return flow_hash(source, destination, identification, 0, protocol)
+        return whole_hash(source, destination, identification >> 16, identification & 0xffff, 44)
+    return whole_hash(source, destination, identification, 0, protocol)
 
 
 def spread(flow):
@@ -180,6 +189,9 @@ class Service:
 
     def hash(self, source, source_port, port=None):
         return flow_hash(source, self.vip, source_port, port or self.port, self.protocol)
+
+    def whole_hash(self, source, source_port):
+        return whole_hash(source, self.vip, source_port, self.port, self.protocol)
 
     def slot(self, flow):
         return self.offset + ((flow >> 32) * self.RING >> 32)

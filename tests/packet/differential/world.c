@@ -405,10 +405,13 @@ static void make_fragmented(struct world *w, uint32_t row, struct world_fragment
 // The packet's entry, or another's in its place.
 static void put_fragmented(struct world *w, uint32_t row, const struct world_fragmented *f)
 {
+	const __u64 *keys = w->t->meta->flow_keys;
 	uint8_t family = world_family(&f->source);
-	uint64_t hash = lb_hash_tuple(w->t->meta->flow_keys, family, &f->source, &f->destination,
-				      family == 4 ? f->protocol : LB_IP_FRAGMENT,
-				      family == 4 ? LB_BE16(f->id) : LB_BE32((uint32_t)f->id));
+	uint8_t protocol = family == 4 ? f->protocol : LB_IP_FRAGMENT;
+	uint32_t id = family == 4 ? LB_BE16(f->id) : LB_BE32((uint32_t)f->id);
+	uint64_t first = lb_hash_tuple(keys, family, &f->source, &f->destination, protocol, id);
+	uint64_t hash = lb_hash_whole(first, keys, family, &f->source, id,
+				      lb_hash_to(&f->destination, protocol));
 	struct lb_entry_line *line = &w->t->fragments[hash & w->t->meta->fragment_mask];
 	struct lb_entry *e = &line->entries[random_below(&w->random, LB_ENTRIES_PER_LINE)];
 	uint32_t more = random_below(&w->random, LB_SLOT_MAX) & ~LB_FRAGMENT_REPLY;

@@ -155,11 +155,14 @@ static enum lb_reason to_client(struct ref_walk *w, uint32_t row, enum lb_reason
 static void hash_flow(struct ref_walk *w, const struct ref_address *client, uint16_t client_port,
 		      const struct ref_address *vip, uint16_t vip_port, uint8_t protocol)
 {
+	struct ref_hashes hashes;
 	uint8_t ports[4];
 
 	ref_put16(ports, client_port);
 	ref_put16(ports + 2, vip_port);
-	w->hash = ref_hash_flow(w->tables->meta, w->packet.family, client, vip, protocol, ports);
+	hashes = ref_hash_flow(w->tables->meta, w->packet.family, client, vip, protocol, ports);
+	w->hash = hashes.first;
+	w->key = hashes.key;
 }
 
 static enum lb_reason vip_ports(struct ref_walk *w, uint32_t vip)

@@ -33,7 +33,8 @@ static uint64_t hash_fragment(const struct ref_walk *w)
 	uint8_t protocol = p->family == 4 ? p->protocol : REF_FRAGMENT;
 
 	return ref_hash_flow(w->tables->meta, p->family, &p->source, &p->destination, protocol,
-			     p->fragment_id);
+			     p->fragment_id)
+		.key;
 }
 
 // What varies a tunnel's source for all fragments of a packet: of the flow's hash, what is kept.

@@ -28,28 +28,28 @@ static uint64_t mix_address(const struct ref_address *a)
 	       (get_little(a->bytes + 8, 8) * 0xc2b2ae3d27d4eb4f);
 }
 
-// The high half of the sum; @n: of words, even.
-static uint64_t multiply_shift(const __u64 *keys, const uint64_t *words, int n)
+// @n: of words, even.
+static uint64_t multiply(const __u64 *keys, const uint64_t *words, int n)
 {
 	uint64_t sum = keys[6];
 
 	for (int i = 0; i < n; i += 2)
 		sum += (keys[i] + words[i + 1]) * (keys[i + 1] + words[i]);
-	return sum >> 32;
+	return sum;
 }
 
 static uint64_t finalize(uint64_t k)
 {
 	k ^= k >> 32;
 	k *= 0xff51afd7ed558ccd;
-	k ^= k >> 32;
 	return k;
 }
 
 // @ports: source and destination, as they lie in a packet; of a fragment its identification.
-uint64_t ref_hash_flow(const struct lb_meta *meta, int family, const struct ref_address *source,
-		       const struct ref_address *destination, uint8_t protocol,
-		       const uint8_t ports[4])
+struct ref_hashes ref_hash_flow(const struct lb_meta *meta, int family,
+				const struct ref_address *source,
+				const struct ref_address *destination, uint8_t protocol,
+				const uint8_t ports[4])
 {
 	// IPv4 ends with its last four bytes and the ports; of IPv6 the other twelve follow.
 	const uint64_t words[6] = {
@@ -58,10 +58,11 @@ uint64_t ref_hash_flow(const struct lb_meta *meta, int family, const struct ref_
 		get_little(source->bytes + 8, 4),  0,
 	};
 	const int n = family == 4 ? 2 : 6;
-	uint64_t high = multiply_shift(meta->flow_keys, words, n);
-	uint64_t low = multiply_shift(meta->flow_keys + 8, words, n);
+	const uint64_t to = mix_address(destination) ^ protocol;
+	uint64_t first = finalize(multiply(meta->flow_keys, words, n) + to);
+	uint64_t second = finalize(multiply(meta->flow_keys + 8, words, n) + to);
 
-	return finalize((high << 32) + low + (mix_address(destination) ^ protocol));
+	return (struct ref_hashes){first, (first >> 32 << 32) + (second >> 32)};
 }
 
 uint32_t ref_hash_key(const struct ref_address *address, uint8_t protocol, uint16_t port)

@@ -78,7 +78,8 @@ struct ref_walk {
 	uint32_t backend;	 // row; 0: none
 	bool is_reply;		 // from the backend, not to it
 	bool is_untracked;	 // goes to its slot's settled backend without an entry
-	uint64_t hash;		 // of its flow
+	uint64_t hash;		 // of its flow, the first
+	uint64_t key;		 // of its flow's entry
 	struct lb_link link;	 // where it leaves
 	enum lb_reason reason;
 };
@@ -142,9 +143,15 @@ bool ref_is_unicast_source(const struct ref_packet *p);
 
 // ---- hash.c ----
 
-uint64_t ref_hash_flow(const struct lb_meta *meta, int family, const struct ref_address *source,
-		       const struct ref_address *destination, uint8_t protocol,
-		       const uint8_t ports[4]);
+struct ref_hashes {
+	uint64_t first; // says the slot, and what varies a tunnel's source
+	uint64_t key; // what an entry is found by: the high half of the first, and that of another
+};
+
+struct ref_hashes ref_hash_flow(const struct lb_meta *meta, int family,
+				const struct ref_address *source,
+				const struct ref_address *destination, uint8_t protocol,
+				const uint8_t ports[4]);
 uint32_t ref_hash_key(const struct ref_address *address, uint8_t protocol, uint16_t port);
 uint32_t ref_hash_filter(const struct ref_address *address);
 

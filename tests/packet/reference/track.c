@@ -48,12 +48,12 @@ static struct lb_entry *find_entry(const struct ref_walk *w, const struct lb_ser
 				   const struct slot *slot)
 {
 	struct lb_entry_line *line =
-		&w->tables->connections[w->hash & w->tables->meta->connection_mask];
+		&w->tables->connections[w->key & w->tables->meta->connection_mask];
 
 	for (int i = 0; i < LB_ENTRIES_PER_LINE; i++) {
 		struct ref_entry e = ref_entry_unpack(line->entries[i].word);
 
-		if (line->entries[i].fingerprint == w->hash && e.state != LB_ENTRY_BUSY &&
+		if (line->entries[i].fingerprint == w->key && e.state != LB_ENTRY_BUSY &&
 		    e.slot == slot->at && !ref_entry_is_expired(&e, s->idle_s, w->now_s))
 			return &line->entries[i];
 	}
@@ -70,7 +70,7 @@ static bool is_of_ring(const struct ref_entry *e, const struct lb_service *s)
 static struct lb_entry *find_place(const struct ref_walk *w, const struct lb_service *s)
 {
 	struct lb_entry_line *line =
-		&w->tables->connections[w->hash & w->tables->meta->connection_mask];
+		&w->tables->connections[w->key & w->tables->meta->connection_mask];
 
 	for (int i = 0; i < LB_ENTRIES_PER_LINE; i++) {
 		struct ref_entry e = ref_entry_unpack(line->entries[i].word);
@@ -163,7 +163,7 @@ static enum lb_reason tracked(struct ref_walk *w, const struct lb_service *s,
 		entry = find_place(w, s);
 	if (!entry)
 		return untracked(w, slot, is_new ? LB_REASON_CROWDED : LB_REASON_SETTLED);
-	entry->fingerprint = w->hash;
+	entry->fingerprint = w->key;
 	entry->word = ref_entry_pack(&e);
 	w->backend = e.backend;
 	return is_new ? LB_REASON_NEW : LB_REASON_SETTLED;
