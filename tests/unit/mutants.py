@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-SEEDS, STEPS = 600, 2000
+SEEDS, STEPS = 400, 2000
 CORE, CONTROL = "dataplane/core/", "control/"
 
 # (name, file, what stands there, what stands there in the mutant)

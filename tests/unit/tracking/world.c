@@ -211,12 +211,29 @@ static void check_ways(const struct world *w)
 	}
 }
 
+// A row says that its service tracks only while the index says so, by which packets go.
+static void check_tracking(const struct world *w)
+{
+	const struct lb_tables *t = &w->t->rows;
+
+	for (uint64_t line = 0; line < 1ull << (32 - t->meta->service_shift); line++)
+		for (int i = 0; i < LB_INDEX_ENTRIES; i++) {
+			const struct lb_index_entry *e = &t->service_index[line].entries[i];
+
+			if (!e->value || !e->protocol) // free, or of a VIP
+				continue;
+			if (t->services[LB_SERVICE_ROW(e->value)].tracking != LB_TRACK_NONE)
+				assert_int_not_equal(LB_SERVICE_TRACKING(e->value), 0);
+		}
+}
+
 // Between two stores of the publisher: packets, a glance at every connection, or the end of lbd.
 static void on_store(void *arg)
 {
 	struct world *w = arg;
 
 	check_ways(w);
+	check_tracking(w);
 	if (w->kill_after && !--w->kill_after)
 		w->killed = bed_snapshot(w->t, NULL);
 	if (w->killed)
