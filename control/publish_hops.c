@@ -163,10 +163,8 @@ static void set_told(struct publisher *p, uint32_t row, const struct publisher_h
 void backend_set_way(struct publisher *p, uint32_t row)
 {
 	struct lb_backend *b = &p->t->backends[row];
-	uint8_t way = lb_backend_way(b);
 
-	if (b->way != way)
-		publish_store_8(p, &b->way, way);
+	publish_store_8(p, &b->way, lb_backend_way(b));
 }
 
 // @row's copy, which no packet reads.
@@ -257,7 +255,7 @@ void publisher_set_hop(struct publisher *p, const struct lb_address *address,
 			link_write(p, row, new);
 			hop_ref(p, new);
 		}
-		if (new != b->link_hop && b->way)
+		if (new != b->link_hop)
 			publish_store_8(p, &b->way, 0);
 		publish_store_32(p, &b->hop, new);
 		backend_set_way(p, row);

@@ -218,8 +218,7 @@ lb_decide_tracked(struct lb_env *env, const struct lb_packet *p, struct lb_decis
 
 	if (!choice || !service) // the BPF verifier asks
 		return LB_REASON_NO_BACKEND;
-	hash = lb_hash_whole(d->hash, lb_meta(env)->flow_keys, p->family, &p->source,
-			     lb_hash_ports(p), lb_hash_to(&p->destination, p->protocol));
+	hash = lb_hash_whole_flow(d->hash, lb_meta(env)->flow_keys, p);
 	*choice = (struct lb_choice){
 		.flow = lb_decide_flow(service, d, hash),
 		.slot_word = d->slot_word,

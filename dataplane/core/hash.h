@@ -157,3 +157,11 @@ static __always_inline __u64 lb_hash_flow(const __u64 keys[LB_FLOW_KEYS], const 
 	return lb_hash_tuple(keys, p->family, &p->source, &p->destination, p->protocol,
 			     lb_hash_ports(p));
 }
+
+// Both, of such a packet. @hash: lb_hash_flow().
+static __always_inline __u64 lb_hash_whole_flow(__u64 hash, const __u64 keys[LB_FLOW_KEYS],
+						const struct lb_packet *p)
+{
+	return lb_hash_whole(hash, keys, p->family, &p->source, lb_hash_ports(p),
+			     lb_hash_to(&p->destination, p->protocol));
+}

@@ -162,13 +162,8 @@ static __always_inline void stage_entry(struct burst *b)
 
 static __always_inline void reverse_one(struct burst *b, size_t i)
 {
-	struct lb_address source;
+	const struct lb_address source = walk_flow_source(&b->flows, i, family_of(kind_of(b, i)));
 
-	if (kind_of(b, i) & LANE_IPV6)
-		source = (struct lb_address){
-			.halves = {b->flows.source_halves[0][i], b->flows.source_halves[1][i]}};
-	else
-		lb_address_set_ipv4(&source, b->flows.source_ipv4[i]);
 	b->backends[i] = lb_service_lookup_reverse_hashed(b->env, &source, b->flows.ports[i],
 							  b->flows.reverse[i]);
 	prefetch_backend(b->env, b->backends[i]);

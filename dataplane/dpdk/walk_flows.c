@@ -60,21 +60,11 @@ static __always_inline void length_all(struct walk_flows *f, __u16 *ret_bad)
 	}
 }
 
-static __always_inline struct lb_address flow_source(const struct walk_flows *f, size_t i,
-						     __u8 family)
-{
-	struct lb_address source = {.halves = {f->source_halves[0][i], f->source_halves[1][i]}};
-
-	if (family == 4)
-		lb_address_set_ipv4(&source, f->source_ipv4[i]);
-	return source;
-}
-
 // The sum of the hash that @keys are of. @family: a constant.
 static __always_inline __u64 sum(const __u64 *keys, const struct walk_flows *f, size_t i,
 				 __u8 family)
 {
-	const struct lb_address source = flow_source(f, i, family);
+	const struct lb_address source = walk_flow_source(f, i, family);
 
 	return lb_hash_sum(keys, family, &source, f->ports[i]) + f->to[i];
 }
@@ -82,7 +72,7 @@ static __always_inline __u64 sum(const __u64 *keys, const struct walk_flows *f, 
 __u64 walk_flows_whole(const __u64 *keys, const struct walk_flows *f, size_t i)
 {
 	const __u8 family = f->marks[i] & LANE_IPV6 ? 6 : 4;
-	const struct lb_address source = flow_source(f, i, family);
+	const struct lb_address source = walk_flow_source(f, i, family);
 
 	return lb_hash_whole(f->hash[i], keys, family, &source, f->ports[i], f->to[i]);
 }

@@ -59,6 +59,17 @@ struct walk_flows {
 	struct walk_target targets[WALK_BURST_MAX];
 };
 
+// The source of row @i. @family: its own.
+static __always_inline struct lb_address walk_flow_source(const struct walk_flows *f, size_t i,
+							  int family)
+{
+	struct lb_address source = {.halves = {f->source_halves[0][i], f->source_halves[1][i]}};
+
+	if (family == 4)
+		lb_address_set_ipv4(&source, f->source_ipv4[i]);
+	return source;
+}
+
 // Which families are among requests.
 enum walk_families { WALK_IPV4 = 1, WALK_IPV6 = 2, WALK_BOTH = 3 };
 

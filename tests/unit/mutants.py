@@ -122,7 +122,7 @@ MUTANTS = [
      "\tring_set_dirty(p, b->service);\n\tring_flush(p);\n"
      "\tpublish_store_8(p, &b->flags, flags);\n"),
     ("a row says its way to the hop that was, a moment too long", CONTROL + "publish_hops.c",
-     "\t\tif (new != b->link_hop && b->way)\n\t\t\tpublish_store_8(p, &b->way, 0);\n", ""),
+     "\t\tif (new != b->link_hop)\n\t\t\tpublish_store_8(p, &b->way, 0);\n", ""),
     ("a row that is retired says a way", CONTROL + "publish_rows.c",
      "\tpublish_store_8(p, &b->way, 0);\n", ""),
     ("a service says that it tracks before its packets do", CONTROL + "sweep.c",

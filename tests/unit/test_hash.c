@@ -49,8 +49,7 @@ static void test_published(void **state)
 
 static uint64_t hash_whole(const __u64 keys[LB_FLOW_KEYS], const struct lb_packet *p)
 {
-	return lb_hash_whole(lb_hash_flow(keys, p), keys, p->family, &p->source, p->ports,
-			     lb_hash_to(&p->destination, p->protocol));
+	return lb_hash_whole_flow(lb_hash_flow(keys, p), keys, p);
 }
 
 static uint64_t hash_flow(const __u64 secret[2], const struct lb_packet *p)
