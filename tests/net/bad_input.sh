@@ -12,16 +12,23 @@ LBD_LIMITS="{services: 16, backends: 64, slots: 65536, connections: 4096}"
 lbd_configure
 lbd_start
 
-# A service of every kind, so that each table holds something.
+# A service of every kind, so that each table holds something. The transition below ends by itself
+# once dns was silent for its idle_timeout, and that changes its slots: it lasts longer than the test.
 GOOD="services:
   - {name: web, vips: [203.0.113.10, '2001:db8:113::10'], port: 80, mode: nat, backends: [
        {address: 10.1.0.11, port: 8080}, {address: 'fd00:1::11', port: 8080}]}
-  - {name: dns, vips: [203.0.113.53], protocol: udp, port: 53, mode: l2, backends: [
-       {address: 10.1.0.11}, {address: 10.1.0.12}]}
+  - {name: dns, vips: [203.0.113.53], protocol: udp, port: 53, mode: l2, idle_timeout: 1h,
+     backends: [{address: 10.1.0.11}, {address: 10.1.0.12}]}
   - {name: tunnel, vips: [203.0.113.20], port: 443, mode: ipip, ring: 4093, backends: [
        {address: 10.1.0.12}]}"
 expect "good services are applied" lbctl apply - <<<"$GOOD"
-expect "a backend is in transition" lbctl backend drain dns 10.1.0.12
+# Slots of a backend that drains are in transition.
+in_transition()
+{
+	api /v1/services/dns | jq -e ".slots_in_transition > 0"
+}
+expect "a backend drains" lbctl backend drain dns 10.1.0.12
+expect "its slots are in transition" in_transition
 lbctl export >"$RUN/export"
 tables=$(table_hash "${STATE_TABLES[@]}")
 generation=$(api /v1/status | jq .generation)
@@ -163,3 +170,4 @@ one "a key that is none" 'idle_timeot' service set web idle_timeot=1h
 one "a ring that cannot change" 'ring' service set tunnel ring=8191
 one "a name that cannot be" 'name' service add 'a b' --vip 203.0.113.99 --port 9
 one "a generation that is not kept" '99' rollback 99
+expect "the slots are in transition still" in_transition
