@@ -28,7 +28,8 @@ export ROOT BUILD
 	packages_net=(iproute2 ethtool nginx-light jq curl tcpdump nftables procps iputils-ping
 		mount python3 util-linux)
 	packages_dpdk=(libdpdk-dev dpdk)
-	packages_unit=(iproute2 jq mount nftables procps python3 python3-scapy util-linux)
+	packages_unit=(iproute2 jq mount nftables procps python3 python3-pyelftools python3-scapy
+		util-linux)
 	packages_fuzz=(clang libclang-rt-dev)
 	packages_vm=(qemu-system-x86 busybox-static cpio kmod xz-utils clang-19)
 	packages_lint=(clang-format shellcheck codespell git python3 bash-completion)

@@ -8,11 +8,13 @@ compiled, on newer kernels: what fits only there, Debian 12's refuses). Without 
 import struct
 import sys
 
+from elftools.elf.elffile import ELFFile
+
 STACK, ROUND, FRAMES = 512, 32, 8  # MAX_BPF_STACK, check_max_stack_depth(), MAX_CALL_FRAMES
 MOV, ADD, CALL, LOAD_64 = 0xBF, 0x07, 0x85, 0x18
 FRAME, PSEUDO_CALL = 10, 1  # a register, and what makes a call one of a function of ours
 LDX, STX = (1,), (2, 3)  # classes of instructions whose address is in the source, in the destination
-SYMBOLS, RELOCATIONS, FUNCTION, R_BPF_64_32 = 2, 9, 2, 10  # of ELF
+R_BPF_64_32 = 10  # the relocation of a call
 
 
 class Function:
@@ -31,15 +33,15 @@ def instructions(code):
         at += 16 if opcode == LOAD_64 else 8
 
 
-def read_function(name, code, base, callees):
+def read_function(name, code, callees):
     """The lowest byte below the frame's pointer that is accessed or has its address taken."""
     function = Function(name)
     pointers = set()  # registers that hold the frame's pointer: nothing but a sum may come of it
     for at, opcode, dst, src, off, imm in instructions(code):
         if opcode == CALL and src == PSEUDO_CALL:
-            if base + at not in callees:
+            if at not in callees:
                 sys.exit(f"{name}+{at}: a call without a symbol")
-            function.calls.append(callees[base + at])
+            function.calls.append(callees[at])
         elif opcode == MOV and src == FRAME:
             pointers.add(dst)
         elif opcode == ADD and dst in pointers:
@@ -52,57 +54,58 @@ def read_function(name, code, base, callees):
     return function
 
 
-def read_functions(path, elf):
-    """Of an ELF file (64 bits, little endian): its functions by their names."""
-    start, = struct.unpack_from("<Q", elf, 40)
-    count, = struct.unpack_from("<H", elf, 60)
-    # name, type, flags, address, offset, size, link, info, alignment, entry's size
-    sections = [struct.unpack_from("<IIQQQQIIQQ", elf, start + i * 64) for i in range(count)]
-    table = next(s for s in sections if s[1] == SYMBOLS)
-    strings = sections[table[6]][4]
-    symbols = []
-    for at in range(table[4], table[4] + table[5], 24):
-        name, info, _, section, value, size = struct.unpack_from("<IBBHQQ", elf, at)
-        text = elf[strings + name:elf.index(b"\0", strings + name)].decode()
-        symbols.append((text, info & 15, section, value, size))
-    callees = {}
-    for section in sections:
-        if section[1] == RELOCATIONS:
-            for at in range(section[4], section[4] + section[5], 16):
-                offset, kind, symbol = struct.unpack_from("<QII", elf, at)
-                if kind == R_BPF_64_32:
-                    callees[section[7], offset] = symbols[symbol][0]
-    functions = {}
-    for name, kind, section, value, size in symbols:
-        if kind == FUNCTION:
-            at = sections[section][4] + value
-            own = {offset: callee for (i, offset), callee in callees.items() if i == section}
-            functions[name] = read_function(name, elf[at:at + size], value, own)
+def read_functions(path):
+    """Of an object: its functions by their names."""
+    with open(path, "rb") as f:
+        elf = ELFFile(f)
+        symbols = elf.get_section_by_name(".symtab")
+        callees = {}  # by section and offset
+        for section in elf.iter_sections("SHT_REL"):
+            for relocation in section.iter_relocations():
+                if relocation["r_info_type"] == R_BPF_64_32:
+                    callees[section["sh_info"], relocation["r_offset"]] = symbols.get_symbol(
+                        relocation["r_info_sym"]).name
+        functions = {}
+        for symbol in symbols.iter_symbols():
+            if symbol["st_info"]["type"] == "STT_FUNC":
+                index, at, size = symbol["st_shndx"], symbol["st_value"], symbol["st_size"]
+                own = {offset - at: callee for (i, offset), callee in callees.items() if i == index}
+                code = elf.get_section(index).data()[at:at + size]
+                functions[symbol.name] = read_function(symbol.name, code, own)
     if not functions:
         sys.exit(f"{path}: has no function")
     return functions
 
 
-def deepest(functions, name):
-    """The chain that begins here and takes most: [(name, bytes)], the caller first."""
+def chains(functions, name):
+    """Yields every chain that begins here: [(name, bytes)], the caller first."""
     function = functions[name]
     part = (name, max(ROUND, -(-function.depth // ROUND) * ROUND))
-    chains = [deepest(functions, callee) for callee in function.calls]
-    return [part] + max(chains, key=lambda chain: sum(n for _, n in chain), default=[])
+    yield [part]
+    for callee in sorted(set(function.calls)):
+        for chain in chains(functions, callee):
+            yield [part] + chain
+
+
+def total(chain):
+    return sum(n for _, n in chain)
+
+
+def says(path, chain):
+    return (f"{path}: {total(chain)} of {STACK} bytes: " +
+            " > ".join(f"{name} {n}" for name, n in chain))
 
 
 def main():
     for path in sys.argv[1:]:
-        with open(path, "rb") as f:
-            functions = read_functions(path, f.read())
+        functions = read_functions(path)
         called = {callee for function in functions.values() for callee in function.calls}
         for name in sorted(functions.keys() - called):
-            chain = deepest(functions, name)
-            total = sum(n for _, n in chain)
-            says = f"{total} of {STACK} bytes: " + " > ".join(f"{name} {n}" for name, n in chain)
-            print(f"{path}: {says}")
-            if total > STACK or len(chain) > FRAMES:
-                sys.exit(f"{path}: a chain of calls takes more stack than 6.1 has: {says}")
+            all_chains = list(chains(functions, name))
+            print(says(path, max(all_chains, key=total)))
+            for chain in all_chains:
+                if total(chain) > STACK or len(chain) > FRAMES:
+                    sys.exit("more than Linux 6.1 has for a chain of calls: " + says(path, chain))
 
 
 main()
